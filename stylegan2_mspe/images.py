@@ -1,7 +1,7 @@
 """Pictures: from network output to 8-bit arrays, PNG files and labelled grids.
 
-A picture is an array or tensor [C, H, W] with C = 1 (grey), 3 (RGB) or 4 (RGBA); a batch is [N, C, H, W]. Either is
-uint8 already, or floating point in a dynamic range `drange`, (-1, 1) unless said.
+A picture is an array or tensor [C, H, W] with C = 1 (grey), 3 (RGB) or 4 (RGBA); a batch is [N, C, H, W]. Either
+is uint8 already, or floating point in a dynamic range `drange`, (-1, 1) unless said.
 """
 
 import math
@@ -48,9 +48,10 @@ def to_pillow(image, drange: tuple[float, float] = (-1, 1)) -> Image.Image:
 
 
 def save_png(image, path: str | os.PathLike, drange: tuple[float, float] = (-1, 1)) -> None:
-    """Writes one picture [C, H, W] (or a Pillow image) as PNG: grey as L, RGB as RGB, RGBA with its transparency.
+    """Writes one picture [C, H, W] (or a Pillow image) as PNG of mode L, RGB or RGBA.
 
-    The file appears when it is complete. Raises ValueError for another shape, OSError where it can't be written.
+    The file appears when it is complete. Raises ValueError for another shape, OSError where it can't be
+    written.
     """
     picture = to_pillow(image, drange)
     with atomic_write(path) as file:
@@ -60,8 +61,8 @@ def save_png(image, path: str | os.PathLike, drange: tuple[float, float] = (-1, 
 def image_grid(images, grid_size: tuple[int, int], drange: tuple[float, float] = (-1, 1)) -> np.ndarray:
     """Lays a batch [N, C, H, W] out row by row, without gaps, as one uint8 picture [C, rows·H, cols·W].
 
-    `grid_size` is (cols, rows), StyleGAN2's order. Fewer than cols·rows pictures leave black places at the end; more
-    raise ValueError.
+    `grid_size` is (cols, rows), StyleGAN2's order. Fewer than cols·rows pictures leave black places at the end;
+    more raise ValueError.
     """
     pixels = to_uint8(images, drange)
     columns, rows = grid_size
@@ -82,18 +83,20 @@ def save_image_grid(images, path: str | os.PathLike, grid_size: tuple[int, int],
 
 def labelled_grid(rows: Sequence[Sequence], row_labels: Sequence[str], col_labels: Sequence[str],
                   title: str = '') -> Image.Image:
-    """Arranges pictures [C, H, W] in a table on white paper, with a label left of each row and above each column.
+    """Arranges pictures [C, H, W] in a table on white paper, a label left of each row and above each column.
 
-    Heights may differ between rows and widths between columns. All pictures are enlarged by the same whole number
-    (nearest neighbour, so that pixels stay pixels) until small ones can be read, or reduced where the whole would be
-    larger than 128 megapixels. Transparent pictures lie on the paper. Raises ValueError where the counts differ.
+    Heights may differ between rows and widths between columns. All pictures are enlarged by the same whole
+    number (nearest neighbour, so that pixels stay pixels) until small ones can be read, or reduced where the
+    whole would be larger than 128 megapixels. Transparent pictures lie on the paper. Raises ValueError where
+    the counts differ.
     """
     if len(rows) != len(row_labels) or any(len(row) != len(col_labels) for row in rows):
         raise ValueError(f'{len(row_labels)} row and {len(col_labels)} column labels do not fit a table of '
                          f'{[len(row) for row in rows]} pictures')
     table = _resize_all([[to_pillow(image) for image in row] for row in rows])
     font = _font_for(table)
-    widths = [max([_text_size(label, font)[0]] + [row[i].width for row in table]) for i, label in enumerate(col_labels)]
+    widths = [max([_text_size(label, font)[0]] + [row[i].width for row in table])
+              for i, label in enumerate(col_labels)]
     heights = [max([_text_size(label, font)[1]] + [picture.height for picture in row])
                for label, row in zip(row_labels, table)]
     gap = max(4, int(font.size) // 2)
@@ -126,7 +129,7 @@ def captioned_grid(images: Sequence, captions: Sequence[str], title: str = '') -
     pictures = _resize_all([[to_pillow(image) for image in images]])[0]
     font = _font_for([pictures])
     line, gap = int(font.size * 1.3), max(4, int(font.size) // 2)
-    width = max([picture.width for picture in pictures] + [_text_size(caption, font)[0] for caption in captions])
+    width = max([picture.width for picture in pictures] + [_text_size(text, font)[0] for text in captions])
     height = max(picture.height for picture in pictures) + line
     columns = min(len(pictures), max(1, round(math.sqrt(len(pictures) * height / width))))
     count = -(-len(pictures) // columns)

@@ -26,7 +26,8 @@ def test_to_uint8_takes_half_precision_other_ranges_and_bytes():
 
 
 def test_image_grid_places_pictures_row_by_row():
-    pictures = np.arange(5, dtype=np.uint8)[:, None, None, None] * 10 + np.array([[[1, 2, 3], [4, 5, 6]]], np.uint8)
+    first = np.array([[[1, 2, 3], [4, 5, 6]]], np.uint8)
+    pictures = np.stack([first + np.uint8(10 * n) for n in range(5)])
     grid = images.image_grid(pictures, grid_size=(3, 2))
     assert grid.tolist() == [[[1, 2, 3, 11, 12, 13, 21, 22, 23],
                               [4, 5, 6, 14, 15, 16, 24, 25, 26],
@@ -81,12 +82,13 @@ def flat(value: float, height: int, width: int, channels: int = 3) -> np.ndarray
 def test_labelled_grid_enlarges_by_whole_pixels_in_the_right_places():
     rows = [[flat(-1, 64, 64), flat(1 / 3, 64, 96)], [flat(-1 / 3, 64, 64, channels=1), flat(-1, 64, 96)]]
     rows[0][0][0, 0, 0] = 1  # one red pixel, top left
+    rows[0][1][1] = -1       # a colour that no label has
     sheet = np.asarray(images.labelled_grid(rows, ['seed 0', 'seed 1'], ['0', '16'], title='t')).astype(int)
     red = np.argwhere((sheet == [255, 0, 0]).all(2))
     top, left = red.min(0)
     assert (red.max(0) - red.min(0)).tolist() == [1, 1]                       # twofold: 64 → 128
     assert (sheet[top:top + 128, left + 2:left + 128] == 0).all()
-    third = np.argwhere((sheet == images.to_uint8(np.float32(1 / 3))).all(2))
+    third = np.argwhere((sheet == [170, 0, 170]).all(2))
     assert third.min(0)[0] == top and third.min(0)[1] > left + 128
     assert (third.max(0) - third.min(0) + 1).tolist() == [128, 192]
     assert (sheet[top:top + 128, :left] < 100).any()                          # the label left of it
