@@ -1,0 +1,253 @@
+"""Writes the pictures of a source as a dataset zip or folder, on all cores, in order and in bounded memory."""
+
+import collections
+import contextlib
+import itertools
+import json
+import multiprocessing
+import os
+import re
+import shutil
+import signal
+import threading
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from stylegan2_mspe.dataset import LABELS_FILE
+from stylegan2_mspe.files import atomic_write, sync_folder
+from stylegan2_mspe.picture import decode_picture, describe, encode_png
+from stylegan2_mspe.sources import Item, Source
+
+TRANSFORMS = ('center-crop', 'center-crop-wide')
+FILTERS = {'box': Image.Resampling.BOX, 'lanczos': Image.Resampling.LANCZOS}
+CHUNK_ITEMS, CHUNK_BYTES = 64, 1 << 18  # of one task for a process: enough to pay for its way there and back
+EPOCH = (1980, 1, 1, 0, 0, 0)           # of every zip entry, so that the same pictures make the same file
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """How a source picture becomes a dataset picture.
+
+    transform: None, 'center-crop' (largest square in the middle) or 'center-crop-wide' (largest width:height box
+               in the middle, then centred on a black square)
+    width, height: the size to scale to; None keeps the source's
+    resize_filter: 'lanczos' or 'box'
+    """
+
+    transform: str | None = None
+    width: int | None = None
+    height: int | None = None
+    resize_filter: str = 'lanczos'
+
+    def __post_init__(self):
+        for flag, value in (('--width', self.width), ('--height', self.height)):
+            if value is not None and value < 1:
+                raise ValueError(f'{flag}: found {value}, expected at least 1')
+            if value is None and self.transform is not None:
+                raise ValueError(f'{flag}: found nothing, expected a size for --transform={self.transform}')
+        if self.transform == 'center-crop' and self.width != self.height:
+            raise ValueError(f'--width, --height: found {self.width} and {self.height}, '
+                             'expected the same for --transform=center-crop')
+        if self.transform == 'center-crop-wide' and self.height > self.width:
+            raise ValueError(f'--height: found {self.height}, '
+                             f'expected at most the width of {self.width} for --transform=center-crop-wide')
+
+    def apply(self, pixels: np.ndarray) -> np.ndarray:
+        """uint8 [H, W, C] to uint8 [H', W', C]."""
+        height, width = pixels.shape[:2]
+        if self.transform == 'center-crop':
+            pixels = _crop(pixels, min(height, width), min(height, width))
+        if self.transform == 'center-crop-wide':
+            ratio = self.width / self.height
+            pixels = _crop(pixels, min(height, round(width / ratio)), min(width, round(height * ratio)))
+        pixels = self._resize(pixels)
+        return _letterbox(pixels) if self.transform == 'center-crop-wide' else pixels
+
+    def _resize(self, pixels: np.ndarray) -> np.ndarray:
+        size = (self.width or pixels.shape[1], self.height or pixels.shape[0])
+        if size == (pixels.shape[1], pixels.shape[0]):
+            return pixels
+        picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+        return np.asarray(picture.resize(size, FILTERS[self.resize_filter])).reshape(size[1], size[0], -1)
+
+
+def _crop(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    height, width = max(height, 1), max(width, 1)
+    top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
+    return pixels[top : top + height, left : left + width]
+
+
+def _letterbox(pixels: np.ndarray) -> np.ndarray:
+    height, width, channels = pixels.shape
+    square = np.zeros([width, width, channels], np.uint8)
+    top = (width - height) // 2
+    square[top : top + height] = pixels
+    return square
+
+
+def convert(source: Source, dest: str, fit: Fit = Fit(), max_images: int | None = None, workers: int | None = None,
+            watch: Callable[[Iterable, int], Iterable] = lambda results, total: results) -> int:
+    """Writes `source` to `dest` (a zip where it ends in .zip, otherwise a folder) and returns the number of pictures.
+
+    `watch(results, total)` passes the results through, one a picture, to show the progress. `dest` appears when it
+    is complete. Raises ValueError naming the first picture that does not fit.
+    """
+    if max_images is not None and max_images < 1:
+        raise ValueError(f'--max-images: found {max_images}, expected at least 1')
+    total = source.count if max_images is None else min(source.count, max_images)
+    workers = min(workers or _cpu_count(), -(-total // CHUNK_ITEMS))
+    items = itertools.islice(source.items(), total)
+    labels, shape = [], None
+    with _open_dest(dest) as save, contextlib.closing(_map_ordered(items, fit, workers)) as results:
+        for number, result in enumerate(watch(results, total)):
+            shape = shape or result.shape
+            _check_shape(result, shape)
+            path = f'{number // 1000:05d}/img{number:08d}.png'
+            save(path, result.png)
+            labels.append(None if result.label is None else [path, result.label])
+        save(LABELS_FILE, json.dumps({'labels': None if None in labels else labels}).encode())
+    return len(labels)
+
+
+def _check_shape(result: '_Result', shape: tuple[int, int, int]) -> None:
+    height, width, _ = result.shape
+    if height != width or height & (height - 1):
+        hint = 'use --width and --height, or --transform=center-crop'
+        raise ValueError(f'{result.name}: found a picture of {describe(result.shape)}, '
+                         f'expected a square whose side is a power of two ({hint})')
+    if result.shape != shape:
+        raise ValueError(f'{result.name}: found a picture of {describe(result.shape)}, '
+                         f'expected {describe(shape)} as the first')
+
+
+# ----- all cores ----------------------------------------------------------------------------------------------------
+
+
+class _Result(NamedTuple):
+    name: str
+    label: int | list[float] | None
+    shape: tuple[int, int, int]
+    png: bytes
+
+
+def _convert_chunk(items: list[Item], fit: Fit) -> list[_Result]:
+    return [_convert_item(item, fit) for item in items]
+
+
+def _convert_item(item: Item, fit: Fit) -> _Result:
+    pixels = decode_picture(item.picture, item.name) if isinstance(item.picture, bytes) else item.picture
+    pixels = fit.apply(pixels)
+    return _Result(item.name, item.label, pixels.shape, encode_png(pixels))
+
+
+def _map_ordered(items: Iterable[Item], fit: Fit, workers: int) -> Iterator[_Result]:
+    """Converts the items in `workers` processes (in this one if fewer than two); at most two tasks a process wait."""
+    if workers < 2:
+        yield from (_convert_item(item, fit) for item in items)
+        return
+    pool = ProcessPoolExecutor(workers, initializer=_start_worker)
+    waiting = collections.deque()
+    try:
+        for chunk in _chunks(items):
+            waiting.append(pool.submit(_convert_chunk, chunk, fit))
+            if len(waiting) > 2 * workers:
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
+    except BrokenProcessPool as error:
+        raise OSError('a converting process was killed, which happens where memory runs out') from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
+    chunk, size = [], 0
+    for item in items:
+        chunk.append(item)
+        size += len(item.picture) if isinstance(item.picture, bytes) else item.picture.nbytes
+        if len(chunk) >= CHUNK_ITEMS or size >= CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def _start_worker() -> None:
+    """Leaves Ctrl-C to the parent, and ends with it: a worker of a killed parent would wait for ever."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
+def _cpu_count() -> int:
+    if hasattr(os, 'sched_getaffinity'):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+# ----- where it goes ------------------------------------------------------------------------------------------------
+
+Save = Callable[[str, bytes], None]
+
+
+def _open_dest(dest: str) -> contextlib.AbstractContextManager[Save]:
+    """A function save(path, data) into the zip or folder `dest`, which appears when the block has ended well."""
+    parent = os.path.dirname(os.path.abspath(dest))
+    if not os.path.isdir(parent):
+        os.makedirs(parent)
+    if not dest.lower().endswith('.zip'):
+        return _folder_dest(os.path.normpath(dest))
+    if os.path.isdir(dest):
+        raise ValueError(f'--dest {dest}: found a folder, expected the name of a zip to write')
+    return _zip_dest(dest)
+
+
+@contextlib.contextmanager
+def _zip_dest(dest: str) -> Iterator[Save]:
+    with atomic_write(dest) as file, zipfile.ZipFile(file, 'w', zipfile.ZIP_STORED) as archive:
+        yield lambda path, data: archive.writestr(zipfile.ZipInfo(path, EPOCH), data)
+
+
+@contextlib.contextmanager
+def _folder_dest(dest: str) -> Iterator[Save]:
+    if os.path.exists(dest) and (not os.path.isdir(dest) or os.listdir(dest)):
+        found = 'a folder that is not empty' if os.path.isdir(dest) else 'a file'
+        raise ValueError(f'--dest {dest}: found {found}, expected a new or empty folder, or a name that ends in .zip')
+    part = dest + '.part'
+    _remove_part(part)
+    os.makedirs(part)
+    try:
+        yield lambda path, data: _save_file(os.path.join(part, path), data)
+        sync_folder(part)
+        os.replace(part, dest)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    sync_folder(os.path.dirname(os.path.abspath(dest)))
+
+
+def _save_file(path: str, data: bytes) -> None:
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, 'wb') as file:
+        file.write(data)
+
+
+def _remove_part(part: str) -> None:
+    """Removes what a killed run left, and nothing else."""
+    if not os.path.lexists(part):
+        return
+    ours = os.path.isdir(part) and all(re.fullmatch(r'\d{5}|dataset\.json', name) for name in os.listdir(part))
+    if not ours:
+        raise ValueError(f'{part}: found something that is not an unfinished dataset, expected the name to be free')
+    shutil.rmtree(part)

@@ -1,0 +1,58 @@
+"""Picture files to uint8 arrays and back."""
+
+import io
+
+import numpy as np
+from PIL import Image
+
+EXTENSIONS = ('.png', '.jpg', '.jpeg', '.webp', '.bmp', '.gif', '.tif', '.tiff', '.ppm', '.pgm')
+CHANNEL_NAMES = {1: 'grey', 3: 'RGB', 4: 'RGBA'}
+
+
+def is_picture_name(name: str) -> bool:
+    """True for the names of picture files; hidden ones (`._x.png` beside `x.png` in zips from a Mac) are none."""
+    base = name.rsplit('/', 1)[-1]
+    return not base.startswith('.') and base.lower().endswith(EXTENSIONS)
+
+
+def decode_picture(data: bytes, name: str) -> np.ndarray:
+    """The picture in `data` as uint8 [H, W, C], C = 1 (grey), 3 (RGB) or 4 (RGBA); `name` is for errors.
+
+    Raises ValueError for what is no picture, is cut short, or has more than eight bits a channel.
+    """
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            picture = _plain(picture, name)
+            pixels = np.asarray(picture)
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow's plugins raise whatever their parsing stumbles over
+        if isinstance(error, ValueError) and str(error).startswith(name):
+            raise
+        reason = 'unknown format' if isinstance(error, Image.UnidentifiedImageError) else str(error)
+        raise ValueError(f'{name}: found {len(data)} bytes that do not decode ({reason}), '
+                         'expected a complete picture file') from error
+    return pixels[:, :, np.newaxis] if pixels.ndim == 2 else pixels
+
+
+def _plain(picture: Image.Image, name: str) -> Image.Image:
+    mode = picture.mode
+    if mode in ('L', 'RGB', 'RGBA'):
+        return picture
+    if mode.startswith(('I', 'F')):
+        raise ValueError(f'{name}: found a picture of mode {mode}, expected 8 bits a channel (L, RGB or RGBA)')
+    transparent = mode.endswith(('A', 'a')) or 'transparency' in picture.info
+    return picture.convert('L' if mode == '1' else 'RGBA' if transparent else 'RGB')
+
+
+def encode_png(pixels: np.ndarray) -> bytes:
+    """An uncompressed PNG file of uint8 [H, W, C], C = 1, 3 or 4: large, but nothing decodes faster."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(buffer, 'png', compress_level=0)
+    return buffer.getvalue()
+
+
+def describe(shape: tuple[int, ...]) -> str:
+    """A picture's [H, W, C] in words: '64x32 RGB' (height first)."""
+    height, width, channels = shape
+    return f'{height}x{width} {CHANNEL_NAMES.get(channels, f"{channels}-channel")}'

@@ -1,0 +1,1 @@
+"""The click programs behind the commands at the root."""

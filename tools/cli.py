@@ -1,0 +1,120 @@
+"""What the click programs share: option types, one-sentence errors, a progress line."""
+
+import re
+import shutil
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import NoReturn, TypeVar
+
+import click
+
+T = TypeVar('T')
+
+# For every program: @click.command(context_settings=cli.SETTINGS). `--max_images` is `--max-images`.
+SETTINGS = dict(help_option_names=['-h', '--help'], token_normalize_func=lambda name: name.replace('_', '-'))
+
+QUIET_SECONDS = 2   # a live progress line appears only after this
+LIVE_SECONDS = 0.2  # between updates of the live line
+PLAIN_SECONDS = 10  # between lines where stderr is no terminal
+
+
+def run(command: click.Command) -> NoReturn:
+    """Runs a click program and exits: 0, 2 for a wrong command line, 130 for Ctrl-C, and 1 with one sentence on
+    stderr where the program raises ValueError, OSError or MemoryError."""
+    try:
+        status = command.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        print('Interrupted.', file=sys.stderr)
+        sys.exit(130)
+    except MemoryError as error:
+        fail(f'out of memory ({error})' if str(error) else 'out of memory')
+    except OSError as error:
+        fail(describe_os_error(error))
+    except ValueError as error:
+        fail(str(error))
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def fail(sentence: str) -> NoReturn:
+    """Prints `Error: <sentence>` as one line on stderr and exits with code 1."""
+    print(f'Error: {" ".join(sentence.split())}', file=sys.stderr)
+    sys.exit(1)
+
+
+def describe_os_error(error: OSError) -> str:
+    """'data.zip: No such file or directory' instead of Python's '[Errno 2] ...'."""
+    if error.strerror is None:
+        return str(error)
+    return ': '.join(str(part) for part in (error.filename, error.filename2, error.strerror) if part is not None)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """'256x512' to (256, 512): height and width in pixels. Raises ValueError for anything else, sizes of 0 included."""
+    match = re.fullmatch(r'(\d{1,18})x(\d{1,18})', text.strip().lower(), re.ASCII)
+    size = tuple(map(int, match.groups())) if match else (0, 0)
+    if 0 in size:
+        raise ValueError(f'found {text!r}, expected HEIGHTxWIDTH in pixels such as 256x512')
+    return size
+
+
+class SizeType(click.ParamType):
+    """An option of the form HEIGHTxWIDTH; gives (height, width)."""
+
+    name = 'HxW'
+
+    def convert(self, value, param, ctx):
+        if isinstance(value, tuple):
+            return value
+        try:
+            return parse_size(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+# ----- progress -----------------------------------------------------------------------------------------------------
+
+
+def progress(iterable: Iterable[T], total: int, label: str) -> Iterator[T]:
+    """Passes `iterable` through and shows count, rate and time left on stderr.
+
+    On a terminal it is one live line, from the third second on; elsewhere a plain line every ten seconds.
+    """
+    live = sys.stderr.isatty()
+    start = time.monotonic()
+    due = start + (QUIET_SECONDS if live else PLAIN_SECONDS)
+    shown = False
+    try:
+        for count, item in enumerate(iterable, 1):
+            yield item
+            now = time.monotonic()
+            if now >= due:
+                due = now + (LIVE_SECONDS if live else PLAIN_SECONDS)
+                shown = live
+                _show(_progress_line(label, count, total, now - start), live)
+    finally:
+        if shown:
+            print(file=sys.stderr)
+
+
+def _progress_line(label: str, count: int, total: int, seconds: float) -> str:
+    rate = count / max(seconds, 1e-9)
+    left = _clock((total - count) / rate)
+    return f'{label} {count}/{total} ({100 * count // max(total, 1)}%), {rate:.3g}/s, {left} left'
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(max(seconds, 0)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f'{hours}:{minutes:02d}:{seconds:02d}' if hours else f'{minutes}:{seconds:02d}'
+
+
+def _show(line: str, live: bool) -> None:
+    if live:
+        width = shutil.get_terminal_size().columns - 1
+        print('\r' + line[:width].ljust(width), end='', file=sys.stderr, flush=True)
+    else:
+        print(line, file=sys.stderr, flush=True)
