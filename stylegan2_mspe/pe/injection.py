@@ -1,0 +1,89 @@
+"""The hook: evaluates an encoding where a canvas says, and adds it to a feature map (Eq. 3).
+
+The GAN's synthesis blocks and the U-Net's residual blocks call the same two functions: `encode`, then `inject`.
+"""
+
+import functools
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from .canvas import Canvas, Coordinates, stacked_coordinates
+from .encodings import Separable
+from .registry import get_encoding
+
+# What networks take as a canvas: nothing (the trained one), a canvas, one canvas per sample, or for every level
+# resolution its coordinate vectors as tensors, which may require gradients.
+Place = Canvas | Sequence[Canvas] | Mapping[int, tuple[torch.Tensor, ...]] | None
+
+
+def coordinates(place: Place, resolution: int, img_resolution: int) -> Coordinates:
+    """Level coordinates of the level trained at `resolution`, for a network trained at img_resolution pixels.
+
+    Raises ValueError where the canvas was made for a network of another resolution.
+    """
+    if isinstance(place, Mapping):
+        return Coordinates(*place[resolution])
+    canvases = _canvases(place, img_resolution)
+    if any(canvas.resolution != img_resolution for canvas in canvases):
+        raise ValueError(f'a canvas of a {canvases[0].resolution}-pixel world: expected {img_resolution}, the size the network was trained at')
+    if len(canvases) == 1:
+        return canvases[0].coordinates(resolution)
+    return stacked_coordinates(canvases, resolution)
+
+
+def cells(place: Place, resolution: int, img_resolution: int) -> tuple[int, int]:
+    """Height and width of the feature map of the level trained at `resolution`."""
+    if isinstance(place, Mapping):
+        y, x, *_ = place[resolution]
+        return y.shape[-1], x.shape[-1]
+    return _canvases(place, img_resolution)[0].cells(resolution)
+
+
+def output_size(place: Place, img_resolution: int) -> tuple[int, int]:
+    """Height and width of the picture, to which the finest level is cropped at the bottom and right."""
+    if isinstance(place, Mapping):
+        return cells(place, img_resolution, img_resolution)
+    canvas = _canvases(place, img_resolution)[0]
+    return canvas.height, canvas.width
+
+
+def encode(place: Place, name: str, channels: int, resolution: int, img_resolution: int, options: dict,
+           dtype: torch.dtype, device: torch.device) -> Separable | torch.Tensor:
+    """The encoding `name` at the level trained at `resolution`: [N or 1, C/2, H] and [N or 1, C/2, W], or dense.
+
+    Evaluated in float64 and rounded once to `dtype`; kept for the next call where the canvas is plain numbers.
+    """
+    if isinstance(place, Mapping):
+        where = coordinates(place, resolution, img_resolution)
+        return _cast(get_encoding(name)(where, channels, resolution, **options), dtype, device)
+    canvases = _canvases(place, img_resolution)
+    return _encode_once(canvases, name, channels, resolution, img_resolution, tuple(sorted(options.items())), dtype, device)
+
+
+def inject(x: torch.Tensor, encoding: Separable | torch.Tensor, strength: torch.Tensor | float = 1.0) -> torch.Tensor:
+    """x + strength * encoding (Eq. 3); x [N, C, H, W], strength [] or a number."""
+    dense = encoding.dense() if isinstance(encoding, Separable) else encoding
+    if isinstance(strength, torch.Tensor):
+        return torch.addcmul(x, dense, strength.to(x.dtype))
+    return torch.add(x, dense, alpha=strength)
+
+
+@functools.lru_cache(maxsize=64)
+def _encode_once(canvases, name, channels, resolution, img_resolution, options, dtype, device):
+    # Outside inference mode, because a training step may use the kept tensors later.
+    with torch.inference_mode(False), torch.no_grad():
+        where = coordinates(canvases, resolution, img_resolution)
+        return _cast(get_encoding(name)(where, channels, resolution, **dict(options)), dtype, device)
+
+
+def _cast(encoding: Separable | torch.Tensor, dtype: torch.dtype, device: torch.device) -> Separable | torch.Tensor:
+    if isinstance(encoding, Separable):
+        return encoding._replace(rows=encoding.rows.to(device, dtype), cols=encoding.cols.to(device, dtype))
+    return encoding.to(device, dtype)
+
+
+def _canvases(place: Place, img_resolution: int) -> tuple[Canvas, ...]:
+    if place is None:
+        return (Canvas.identity(img_resolution),)
+    return (place,) if isinstance(place, Canvas) else tuple(place)
