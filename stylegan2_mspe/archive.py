@@ -55,7 +55,7 @@ class ZipArchive:
     def read(self, name: str) -> bytes:
         try:
             return self._open().read(name)
-        except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, RuntimeError, NotImplementedError) as error:
+        except (zipfile.BadZipFile, EOFError, RuntimeError) as error:  # the last: encrypted
             raise ValueError(f'{name} in {self.path}: found a damaged entry ({error}), '
                              'expected a complete zip') from error
 
@@ -72,5 +72,6 @@ def open_archive(path: str) -> FolderArchive | ZipArchive:
     if not os.path.exists(path):
         raise ValueError(f'{path}: found nothing there, expected a folder of pictures or a dataset zip')
     if not os.path.isfile(path) or not path.lower().endswith('.zip'):
-        raise ValueError(f'{path}: found a file that is not named .zip, expected a folder of pictures or a dataset zip')
+        raise ValueError(f'{path}: found a file that is not named .zip, '
+                         'expected a folder of pictures or a dataset zip')
     return ZipArchive(path)

@@ -1,7 +1,8 @@
-"""Writes the pictures of a source as a dataset zip or folder, on all cores, in order and in bounded memory."""
+"""Writes the pictures of a source as a dataset zip or folder: all cores, in order, in bounded memory."""
 
 import collections
 import contextlib
+import errno
 import itertools
 import json
 import multiprocessing
@@ -28,6 +29,7 @@ from stylegan2_mspe.sources import Item, Source
 TRANSFORMS = ('center-crop', 'center-crop-wide')
 FILTERS = {'box': Image.Resampling.BOX, 'lanczos': Image.Resampling.LANCZOS}
 CHUNK_ITEMS, CHUNK_BYTES = 64, 1 << 18  # of one task for a process: enough to pay for its way there and back
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 EPOCH = (1980, 1, 1, 0, 0, 0)           # of every zip entry, so that the same pictures make the same file
 
 
@@ -35,8 +37,8 @@ EPOCH = (1980, 1, 1, 0, 0, 0)           # of every zip entry, so that the same p
 class Fit:
     """How a source picture becomes a dataset picture.
 
-    transform: None, 'center-crop' (largest square in the middle) or 'center-crop-wide' (largest width:height box
-               in the middle, then centred on a black square)
+    transform: None, 'center-crop' (largest square in the middle) or 'center-crop-wide' (largest width:height
+               box in the middle, then centred on a black square)
     width, height: the size to scale to; None keeps the source's
     resize_filter: 'lanczos' or 'box'
     """
@@ -92,12 +94,13 @@ def _letterbox(pixels: np.ndarray) -> np.ndarray:
     return square
 
 
-def convert(source: Source, dest: str, fit: Fit = Fit(), max_images: int | None = None, workers: int | None = None,
+def convert(source: Source, dest: str, fit: Fit = Fit(), max_images: int | None = None,
+            workers: int | None = None,
             watch: Callable[[Iterable, int], Iterable] = lambda results, total: results) -> int:
-    """Writes `source` to `dest` (a zip where it ends in .zip, otherwise a folder) and returns the number of pictures.
+    """Writes `source` to `dest` (a zip where it ends in .zip, else a folder); returns the number of pictures.
 
-    `watch(results, total)` passes the results through, one a picture, to show the progress. `dest` appears when it
-    is complete. Raises ValueError naming the first picture that does not fit.
+    `watch(results, total)` passes the results through, one a picture, to show the progress. `dest` appears
+    when it is complete. Raises ValueError naming the first picture that does not fit.
     """
     if max_images is not None and max_images < 1:
         raise ValueError(f'--max-images: found {max_images}, expected at least 1')
@@ -127,7 +130,7 @@ def _check_shape(result: '_Result', shape: tuple[int, int, int]) -> None:
                          f'expected {describe(shape)} as the first')
 
 
-# ----- all cores ----------------------------------------------------------------------------------------------------
+# ----- all cores --------------------------------------------------------------------------------------------
 
 
 class _Result(NamedTuple):
@@ -148,7 +151,7 @@ def _convert_item(item: Item, fit: Fit) -> _Result:
 
 
 def _map_ordered(items: Iterable[Item], fit: Fit, workers: int) -> Iterator[_Result]:
-    """Converts the items in `workers` processes (in this one if fewer than two); at most two tasks a process wait."""
+    """Converts the items in `workers` processes (here if fewer than two); two tasks a process may wait."""
     if workers < 2:
         yield from (_convert_item(item, fit) for item in items)
         return
@@ -196,13 +199,13 @@ def _cpu_count() -> int:
     return os.cpu_count() or 1
 
 
-# ----- where it goes ------------------------------------------------------------------------------------------------
+# ----- where it goes ----------------------------------------------------------------------------------------
 
 Save = Callable[[str, bytes], None]
 
 
 def _open_dest(dest: str) -> contextlib.AbstractContextManager[Save]:
-    """A function save(path, data) into the zip or folder `dest`, which appears when the block has ended well."""
+    """A function save(path, data) into the zip or folder `dest`, which appears when the block ends well."""
     parent = os.path.dirname(os.path.abspath(dest))
     if not os.path.isdir(parent):
         os.makedirs(parent)
@@ -215,15 +218,21 @@ def _open_dest(dest: str) -> contextlib.AbstractContextManager[Save]:
 
 @contextlib.contextmanager
 def _zip_dest(dest: str) -> Iterator[Save]:
-    with atomic_write(dest) as file, zipfile.ZipFile(file, 'w', zipfile.ZIP_STORED) as archive:
-        yield lambda path, data: archive.writestr(zipfile.ZipInfo(path, EPOCH), data)
+    try:
+        with atomic_write(dest) as file, zipfile.ZipFile(file, 'w', zipfile.ZIP_STORED) as archive:
+            yield lambda path, data: archive.writestr(zipfile.ZipInfo(path, EPOCH), data)
+    except OSError as error:
+        if error.filename is None and error.errno in DISK_FULL:  # a failed write does not say where
+            error.filename = dest
+        raise
 
 
 @contextlib.contextmanager
 def _folder_dest(dest: str) -> Iterator[Save]:
     if os.path.exists(dest) and (not os.path.isdir(dest) or os.listdir(dest)):
         found = 'a folder that is not empty' if os.path.isdir(dest) else 'a file'
-        raise ValueError(f'--dest {dest}: found {found}, expected a new or empty folder, or a name that ends in .zip')
+        raise ValueError(f'--dest {dest}: found {found}, '
+                         'expected a new or empty folder, or a name that ends in .zip')
     part = dest + '.part'
     _remove_part(part)
     os.makedirs(part)
@@ -247,7 +256,8 @@ def _remove_part(part: str) -> None:
     """Removes what a killed run left, and nothing else."""
     if not os.path.lexists(part):
         return
-    ours = os.path.isdir(part) and all(re.fullmatch(r'\d{5}|dataset\.json', name) for name in os.listdir(part))
-    if not ours:
-        raise ValueError(f'{part}: found something that is not an unfinished dataset, expected the name to be free')
+    ours = re.compile(r'\d{5}|dataset\.json')
+    if not os.path.isdir(part) or not all(map(ours.fullmatch, os.listdir(part))):
+        raise ValueError(f'{part}: found something that is not an unfinished dataset, '
+                         'expected the name to be free')
     shutil.rmtree(part)

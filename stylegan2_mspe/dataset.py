@@ -29,8 +29,8 @@ class Dataset:
     `_read_picture(raw_idx)` and `_read_labels()` ([N] int64, [N, D] float32, or None where there are none).
     """
 
-    def __init__(self, name: str, raw_shape: list[int], *, max_size: int | None = None, use_labels: bool = False,
-                 xflip: bool = False, random_seed: int = 0):
+    def __init__(self, name: str, raw_shape: list[int], *, max_size: int | None = None,
+                 use_labels: bool = False, xflip: bool = False, random_seed: int = 0):
         self._name, self._raw_shape, self._use_labels = name, list(raw_shape), bool(use_labels)
         self._labels = None
         if max_size is not None and max_size < 1:
@@ -82,7 +82,8 @@ class Dataset:
         import dnnlib
 
         raw_idx = int(self._raw_idx[idx])
-        return dnnlib.EasyDict(raw_idx=raw_idx, xflip=bool(self._xflip[idx]), raw_label=self._raw_labels()[raw_idx].copy())
+        raw_label = self._raw_labels()[raw_idx].copy()
+        return dnnlib.EasyDict(raw_idx=raw_idx, xflip=bool(self._xflip[idx]), raw_label=raw_label)
 
     @property
     def name(self) -> str:
@@ -119,15 +120,17 @@ class Dataset:
 
 
 class ImageFolderDataset(Dataset):
-    """Pictures of a folder or zip, sorted by path, all of one size: square, a power of two, grey, RGB or RGBA.
+    """Pictures of a folder or zip, sorted by path, all of one size (a power of two, square) and colour kind.
 
-    The first picture is checked when the dataset is opened and sets the size, every other one when it is read.
+    They are grey, RGB or RGBA. The first is checked when the dataset is opened and sets the size, every
+    other when it is read: looking at all of a large set at the start would take too long.
     Labels come from dataset.json: {"labels": [[path, class or vector], ...]}.
     Raises ValueError for a path that is no dataset and for pictures and labels that do not fit.
     """
 
     def __init__(self, path: str, resolution: int | None = None, max_size: int | None = None,
-                 use_labels: bool = False, xflip: bool = False, random_seed: int = 0, name: str | None = None):
+                 use_labels: bool = False, xflip: bool = False, random_seed: int = 0,
+                 name: str | None = None):
         self._path = os.fspath(path)
         self._archive = open_archive(self._path)
         self._names = [each for each in self._archive.names if is_picture_name(each)]
@@ -143,8 +146,8 @@ class ImageFolderDataset(Dataset):
     def _first_shape(self, resolution: int | None) -> tuple[int, int, int]:
         shape = self._decode(0).shape
         height, width, _ = shape
-        expected = f'{resolution}x{resolution}' if resolution is not None else 'a square whose side is a power of two'
         if height != width or height & (height - 1) or resolution not in (None, height):
+            expected = f'{resolution}x{resolution}' if resolution else 'a square whose side is a power of two'
             raise ValueError(f'{self._where(0)}: found a picture of {describe(shape)}, expected {expected}')
         return shape
 
@@ -197,9 +200,11 @@ def _label_array(labels: list, where: str) -> np.ndarray:
     if array.ndim == 1 and array.dtype.kind == 'i' and array.min() >= 0:
         return array.astype(np.int64)
     if array.ndim == 2 and array.shape[1] and array.dtype.kind in 'if':
-        return array.astype(np.float32)
+        array = array.astype(np.float32)
+        if np.isfinite(array).all():
+            return array
     raise ValueError(f'{where}: found labels such as {json.dumps(labels[0])}, '
-                     'expected a class (0, 1, ...) for every picture, or number vectors of one length')
+                     'expected a class (0, 1, ...) for every picture, or finite vectors of one length')
 
 
 class DemoDataset(Dataset):
@@ -229,15 +234,15 @@ CLASSES = {
 }
 
 
-def dataset_kwargs(data: str, *, resolution: int | None = None, max_size: int | None = None, use_labels: bool = False,
-                   xflip: bool = False, random_seed: int = 0) -> dict:
+def dataset_kwargs(data: str, *, resolution: int | None = None, max_size: int | None = None,
+                   use_labels: bool = False, xflip: bool = False, random_seed: int = 0) -> dict:
     """What run folders and network files record of a dataset; `construct_dataset(**kwargs)` opens it again.
 
-    `data` is 'demo', a folder or a zip; nothing is opened. The class name is StyleGAN2-ADA's where it has one.
+    `data` is 'demo', a folder or a zip; nothing is opened. The class name is StyleGAN2-ADA's if it has one.
     """
-    class_name = 'stylegan2_mspe.dataset.DemoDataset' if data == DEMO else 'training.dataset.ImageFolderDataset'
-    return dict(class_name=class_name, path=os.fspath(data), resolution=resolution, max_size=max_size,
-                use_labels=use_labels, xflip=xflip, random_seed=random_seed)
+    demo, folder = 'stylegan2_mspe.dataset.DemoDataset', 'training.dataset.ImageFolderDataset'
+    return dict(class_name=demo if data == DEMO else folder, path=os.fspath(data), resolution=resolution,
+                max_size=max_size, use_labels=use_labels, xflip=xflip, random_seed=random_seed)
 
 
 def construct_dataset(class_name: str, **kwargs) -> Dataset:

@@ -1,7 +1,7 @@
-"""Digits in the upper-left corner of a black picture: the paper's Color-MNIST (Sec. C.1), and drawn ones for the demo.
+"""Digits in the upper-left corner of a black picture: the paper's Color-MNIST (Sec. C.1), and the demo's.
 
-Both sets share `draw_digit`. The demo's digits are Pillow's bundled font as a pen would write it: each glyph is a
-signed distance map, which is slanted, turned, scaled, warped elastically and inked with a pen of uneven width.
+Both share `draw_digit`. The demo's digits are Pillow's bundled font as a pen would write it: each glyph is a
+signed distance map, which is slanted, turned, scaled, warped elastically and inked with an uneven pen.
 """
 
 import colorsys
@@ -24,8 +24,8 @@ CONTROLS = 4         # of the elastic warp, along each side
 def draw_digit(digit: np.ndarray, hue: float) -> np.ndarray:
     """The picture of a grey digit, uint8 [64, 64, 3], black but for the 32x32 patch at the upper-left corner.
 
-    `digit` is uint8 [28, 28] or smaller, centred in the patch; its brightness scales the fully saturated colour of full value
-    whose hue is `hue` in [0, 1) (0 red, 1/3 green, 2/3 blue).
+    `digit` is uint8 [28, 28] (up to [32, 32]), centred in the patch; its brightness scales the saturated
+    colour of full value whose hue is `hue` in [0, 1) (0 red, 1/3 green, 2/3 blue).
     """
     height, width = digit.shape
     side = DIGIT_SIZE + 2 * MARGIN
@@ -40,14 +40,15 @@ def draw_digit(digit: np.ndarray, hue: float) -> np.ndarray:
 def balanced_order(classes: np.ndarray, per_class: int, random: np.random.RandomState) -> np.ndarray:
     """Indices into `classes` [N], shuffled, each of the ten classes `per_class` times.
 
-    Where a class has more members, none is taken twice; where it has fewer, each is taken equally often but for
-    one. Raises ValueError if a class has no member.
+    Where a class has more members, none is taken twice; where it has fewer, each is taken equally often but
+    for one. Raises ValueError if a class has no member.
     """
     chosen = []
     for label in range(NUM_CLASSES):
         members = np.flatnonzero(classes == label)
         if not len(members):
-            raise ValueError(f'found no digit of class {label} among {len(classes)} labels, expected all ten classes')
+            raise ValueError(f'found no digit of class {label} among {len(classes)} labels, '
+                             'expected all ten classes')
         rounds = -(-per_class // len(members))
         chosen.append(np.concatenate([random.permutation(members) for _ in range(rounds)])[:per_class])
     return random.permutation(np.concatenate(chosen))
@@ -58,7 +59,7 @@ def random_hues(count: int, random: np.random.RandomState) -> np.ndarray:
     return random.random_sample(count)
 
 
-# ----- the demo -----------------------------------------------------------------------------------------------------
+# ----- the demo ---------------------------------------------------------------------------------------------
 
 
 def demo_class(index: int) -> int:
@@ -67,7 +68,7 @@ def demo_class(index: int) -> int:
 
 
 def demo_picture(index: int, seed: int = 0) -> np.ndarray:
-    """Demo picture `index`, uint8 [64, 64, 3]: the same for the same (seed, index), whatever was drawn before."""
+    """Demo picture `index`, uint8 [64, 64, 3]: the same for the same (seed, index), always."""
     bits = np.random.PCG64(np.random.SeedSequence([seed, index]))
     random = np.random.RandomState(bits)  # RandomState's streams are the same in all numpy versions
     hue = random_hues(1, random)[0]
@@ -76,8 +77,9 @@ def demo_picture(index: int, seed: int = 0) -> np.ndarray:
 
 def handwritten_digit(label: int, random: np.random.RandomState) -> np.ndarray:
     """A grey digit uint8 [28, 28] of class `label`, warped and inked at random."""
-    distance, centre = _glyph(label)
-    y, x, pen = _smooth_fields(random) * np.array([1.2, 1.2, 0.2]).reshape(3, 1, 1)
+    text = 'l' if label == 1 and random.random_sample() < 0.5 else str(label)  # most write a 1 as a bar
+    distance, centre = _glyph(text)
+    y, x, pen = _smooth_fields(random) * np.array([1.1, 1.1, 0.25]).reshape(3, 1, 1)
     matrix = _random_affine(random)
     grid = np.arange(DIGIT_SIZE) - (DIGIT_SIZE - 1) / 2
     dy, dx = y + grid[:, np.newaxis], x + grid[np.newaxis, :]
@@ -92,8 +94,8 @@ def handwritten_digit(label: int, random: np.random.RandomState) -> np.ndarray:
 def _random_affine(random: np.random.RandomState) -> np.ndarray:
     """[2, 2], from picture to glyph, both (y, x) about the centre: turn, then slant, then scale each way."""
     angle = random.normal(0, 0.10)
-    slant = random.normal(0.12, 0.22)
-    height, width = np.exp(random.normal([0.0, 0.02], [0.06, 0.14]))
+    slant = random.normal(0.12, 0.18)
+    height, width = np.exp(random.normal([0.0, 0.04], [0.06, 0.14]))
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     return np.diag([1 / height, 1 / width]) @ np.array([[1, 0], [slant, 1]]) @ turn
 
@@ -107,14 +109,15 @@ def _smooth_fields(random: np.random.RandomState) -> np.ndarray:
 @functools.cache
 def _spread_matrix() -> np.ndarray:
     """[28, CONTROLS]: cubic interpolation from the control points to the pixels, as a matrix."""
-    return scipy.ndimage.zoom(np.eye(CONTROLS), [DIGIT_SIZE / CONTROLS, 1], order=3, mode='nearest', grid_mode=True)
+    zoom = [DIGIT_SIZE / CONTROLS, 1]
+    return scipy.ndimage.zoom(np.eye(CONTROLS), zoom, order=3, mode='nearest', grid_mode=True)
 
 
 @functools.cache
-def _glyph(label: int) -> tuple[np.ndarray, np.ndarray]:
-    """The signed distance to the outline of a digit in pixels of the 28x28 box (float32 [H, W], oversampled, positive
-    inside), and its centre of mass (y, x) in samples."""
-    shape = _glyph_shape(str(label))
+def _glyph(text: str) -> tuple[np.ndarray, np.ndarray]:
+    """The signed distance to the outline of a character in pixels of the 28x28 box (float32 [H, W],
+    oversampled, positive inside), and its centre of mass (y, x) in samples."""
+    shape = _glyph_shape(text)
     inside = scipy.ndimage.distance_transform_edt(shape)
     outside = scipy.ndimage.distance_transform_edt(~shape)
     distance = (np.maximum(inside - 0.5, 0) - np.maximum(outside - 0.5, 0)) / OVERSAMPLING
@@ -122,7 +125,7 @@ def _glyph(label: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _glyph_shape(text: str) -> np.ndarray:
-    """The ink of a character as bool [H, W], GLYPH_HEIGHT pixels high, oversampled, with a border all around."""
+    """The ink of a character as bool [H, W], GLYPH_HEIGHT pixels high, oversampled, with a border around."""
     try:
         font = ImageFont.load_default(size=400)
     except (ImportError, TypeError):  # built without FreeType, or older than scalable default fonts

@@ -27,7 +27,8 @@ def read_idx(path: str, dimensions: int) -> np.ndarray:
     expected = start + int(np.prod(shape, dtype=object))
     if len(data) != expected:
         sizes = 'x'.join(map(str, shape))
-        raise ValueError(f'{path}: found {len(data)} bytes, expected {expected} for the {sizes} its header announces')
+        raise ValueError(f'{path}: found {len(data)} bytes, '
+                         f'expected {expected} for the {sizes} its header announces')
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
 
 
@@ -44,13 +45,13 @@ def _read(path: str) -> bytes:
 
 def read_mnist(folder: str, images: str = 'train-images-idx3-ubyte',
                labels: str = 'train-labels-idx1-ubyte') -> tuple[np.ndarray, np.ndarray]:
-    """Digits uint8 [N, H, W] and classes uint8 [N] of a folder with a pair of IDX files, each plain or .gz."""
+    """Digits uint8 [N, H, W] and classes uint8 [N] of a folder with a pair of IDX files, plain or .gz."""
     images_path, labels_path = (find_idx(folder, name) for name in (images, labels))
     return read_pair(images_path, labels_path)
 
 
 def read_pair(images_path: str, labels_path: str) -> tuple[np.ndarray, np.ndarray]:
-    """Digits uint8 [N, H, W] and classes uint8 [N]; ValueError unless there are equally many, at least one."""
+    """Digits uint8 [N, H, W] and classes uint8 [N]; ValueError unless equally many, at least one."""
     digits, classes = read_idx(images_path, IMAGES), read_idx(labels_path, LABELS)
     if len(digits) != len(classes) or not len(digits):
         raise ValueError(f'{labels_path}: found {len(classes)} labels, '

@@ -10,7 +10,7 @@ CHANNEL_NAMES = {1: 'grey', 3: 'RGB', 4: 'RGBA'}
 
 
 def is_picture_name(name: str) -> bool:
-    """True for the names of picture files; hidden ones (`._x.png` beside `x.png` in zips from a Mac) are none."""
+    """True for the names of picture files; hidden ones (a Mac zips `._x.png` beside `x.png`) are none."""
     base = name.rsplit('/', 1)[-1]
     return not base.startswith('.') and base.lower().endswith(EXTENSIONS)
 
@@ -21,17 +21,15 @@ def decode_picture(data: bytes, name: str) -> np.ndarray:
     Raises ValueError for what is no picture, is cut short, or has more than eight bits a channel.
     """
     try:
-        with Image.open(io.BytesIO(data)) as picture:
-            picture = _plain(picture, name)
-            pixels = np.asarray(picture)
+        picture = Image.open(io.BytesIO(data))
+        picture.load()
     except MemoryError:
         raise
     except Exception as error:  # Pillow's plugins raise whatever their parsing stumbles over
-        if isinstance(error, ValueError) and str(error).startswith(name):
-            raise
         reason = 'unknown format' if isinstance(error, Image.UnidentifiedImageError) else str(error)
         raise ValueError(f'{name}: found {len(data)} bytes that do not decode ({reason}), '
                          'expected a complete picture file') from error
+    pixels = np.asarray(_plain(picture, name))
     return pixels[:, :, np.newaxis] if pixels.ndim == 2 else pixels
 
 
@@ -40,7 +38,8 @@ def _plain(picture: Image.Image, name: str) -> Image.Image:
     if mode in ('L', 'RGB', 'RGBA'):
         return picture
     if mode.startswith(('I', 'F')):
-        raise ValueError(f'{name}: found a picture of mode {mode}, expected 8 bits a channel (L, RGB or RGBA)')
+        raise ValueError(f'{name}: found a picture of mode {mode}, '
+                         'expected 8 bits a channel (L, RGB or RGBA)')
     transparent = mode.endswith(('A', 'a')) or 'transparency' in picture.info
     return picture.convert('L' if mode == '1' else 'RGBA' if transparent else 'RGB')
 

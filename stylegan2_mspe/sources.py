@@ -15,7 +15,8 @@ from stylegan2_mspe.dataset import LABELS_FILE, labels_of_json
 from stylegan2_mspe.picture import is_picture_name
 
 COLOR_MNIST = 'color-mnist:'
-READABLE = 'a folder of pictures, a .zip of them, train-images-idx3-ubyte.gz, or color-mnist:<folder of the MNIST files>'
+READABLE = ('a folder of pictures, a .zip of them, train-images-idx3-ubyte.gz, '
+            'or color-mnist:<folder of the MNIST files>')
 
 
 class Item(NamedTuple):
@@ -38,8 +39,8 @@ def open_source(source: str, seed: int = 0) -> Source:
         return color_mnist(source[len(COLOR_MNIST):], seed)
     base = os.path.basename(os.path.normpath(source))
     if base.endswith('_lmdb') or base == 'cifar-10-python.tar.gz':
-        raise ValueError(f'--source {source}: found {"an LMDB folder" if base.endswith("_lmdb") else "CIFAR-10"}, '
-                         f'which is not built yet; expected {READABLE}')
+        kind = 'CIFAR-10' if base.endswith('.gz') else 'an LMDB folder'
+        raise ValueError(f'--source {source}: found {kind}, which is not built yet, expected {READABLE}')
     if not os.path.exists(source):
         raise ValueError(f'--source {source}: found nothing there, expected {READABLE}')
     if 'images-idx3-ubyte' in base:
@@ -50,11 +51,12 @@ def open_source(source: str, seed: int = 0) -> Source:
 
 
 def picture_files(path: str) -> Source:
-    """The pictures of a folder (recursively) or zip, sorted by path, with the labels of its dataset.json if any."""
+    """The pictures of a folder (recursively) or zip, sorted by path, labelled by its dataset.json if any."""
     archive = open_archive(path)
     names = [name for name in archive.names if is_picture_name(name)]
     if not names:
-        raise ValueError(f'--source {path}: found no pictures among {len(archive.names)} files, expected at least one')
+        raise ValueError(f'--source {path}: found no pictures among {len(archive.names)} files, '
+                         'expected at least one')
     labels = {}
     if LABELS_FILE in archive.names:
         labels = labels_of_json(archive.read(LABELS_FILE), f'{LABELS_FILE} in {path}') or {}
@@ -99,6 +101,7 @@ def color_mnist(folder: str, seed: int, per_class: int = digits.PER_CLASS) -> So
 
     def items() -> Iterator[Item]:
         for index, hue in zip(order, hues):
-            yield Item(f'digit {index} of {folder}', digits.draw_digit(pictures[index], hue), int(classes[index]))
+            picture = digits.draw_digit(pictures[index], hue)
+            yield Item(f'digit {index} of {folder}', picture, int(classes[index]))
 
     return Source(len(order), items)

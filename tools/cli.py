@@ -20,8 +20,8 @@ PLAIN_SECONDS = 10  # between lines where stderr is no terminal
 
 
 def run(command: click.Command) -> NoReturn:
-    """Runs a click program and exits: 0, 2 for a wrong command line, 130 for Ctrl-C, and 1 with one sentence on
-    stderr where the program raises ValueError, OSError or MemoryError."""
+    """Runs a click program and exits: 0, 2 for a wrong command line, 130 for Ctrl-C, and 1 with one sentence
+    on stderr where the program raises ValueError, OSError or MemoryError."""
     try:
         status = command.main(standalone_mode=False)
     except click.ClickException as error:
@@ -49,11 +49,12 @@ def describe_os_error(error: OSError) -> str:
     """'data.zip: No such file or directory' instead of Python's '[Errno 2] ...'."""
     if error.strerror is None:
         return str(error)
-    return ': '.join(str(part) for part in (error.filename, error.filename2, error.strerror) if part is not None)
+    parts = (error.filename, error.filename2, error.strerror)
+    return ': '.join(str(part) for part in parts if part is not None)
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """'256x512' to (256, 512): height and width in pixels. Raises ValueError for anything else, sizes of 0 included."""
+    """'256x512' to (256, 512): height and width in pixels. Raises ValueError for anything else and for 0."""
     match = re.fullmatch(r'(\d{1,18})x(\d{1,18})', text.strip().lower(), re.ASCII)
     size = tuple(map(int, match.groups())) if match else (0, 0)
     if 0 in size:
@@ -75,7 +76,7 @@ class SizeType(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
-# ----- progress -----------------------------------------------------------------------------------------------------
+# ----- progress ---------------------------------------------------------------------------------------------
 
 
 def progress(iterable: Iterable[T], total: int, label: str) -> Iterator[T]:
