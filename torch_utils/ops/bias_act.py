@@ -1,0 +1,117 @@
+"""Bias, activation, gain and clamp of a layer in as few passes over memory as plain PyTorch allows."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+
+import dnnlib
+from torch_utils import custom_ops
+
+# def_alpha, def_gain: what bias_act uses where it is not told; alpha matters to lrelu only.
+activation_funcs = {name: dnnlib.EasyDict(func=func, def_alpha=alpha, def_gain=gain) for name, func, alpha, gain in [
+    ('linear',   lambda x, alpha: x,                       0.0, 1.0),
+    ('relu',     lambda x, alpha: F.relu(x),               0.0, math.sqrt(2)),
+    ('lrelu',    lambda x, alpha: F.leaky_relu(x, alpha),  0.2, math.sqrt(2)),
+    ('tanh',     lambda x, alpha: torch.tanh(x),           0.0, 1.0),
+    ('sigmoid',  lambda x, alpha: torch.sigmoid(x),        0.0, 1.0),
+    ('elu',      lambda x, alpha: F.elu(x),                0.0, 1.0),
+    ('selu',     lambda x, alpha: F.selu(x),               0.0, 1.0),
+    ('softplus', lambda x, alpha: F.softplus(x),           0.0, 1.0),
+    ('swish',    lambda x, alpha: F.silu(x),               0.0, math.sqrt(2)),
+]}
+
+
+def bias_act(x: torch.Tensor, b: torch.Tensor | None = None, dim: int = 1, act: str = 'linear',
+             alpha: float | None = None, gain: float | None = None, clamp: float | None = None,
+             impl: str = 'cuda') -> torch.Tensor:
+    """clamp(gain · act(x + b)) to ±clamp, in the layout and dtype of x.
+
+    x: any shape; b: [x.shape[dim]] or None; alpha: slope of lrelu; gain: None = the activation's own;
+    clamp: None = none, else ≥ 0. impl: 'cuda' takes a compiled kernel where there is one for this tensor, 'ref' never.
+    """
+    assert impl in ('cuda', 'ref'), impl
+    assert clamp is None or clamp >= 0, clamp
+    if act not in activation_funcs:
+        raise ValueError(f'Activation {act!r} is none of {", ".join(activation_funcs)}.')
+    if b is not None:
+        assert b.ndim == 1 and b.shape[0] == x.shape[dim], (b.shape, x.shape, dim)
+        b = b.to(x.dtype)
+    spec = activation_funcs[act]
+    alpha = float(spec.def_alpha if alpha is None else alpha)
+    gain = float(spec.def_gain if gain is None else gain)
+    run = custom_ops.implementation('bias_act', plain_bias_act, x, impl)
+    return run(x, b, dim % max(x.ndim, 1), act, alpha, gain, clamp)
+
+
+def plain_bias_act(x: torch.Tensor, b: torch.Tensor | None, dim: int, act: str, alpha: float, gain: float,
+                   clamp: float | None) -> torch.Tensor:
+    """The reference implementation; a compiled one has this signature and differentiates itself."""
+    slope = {'linear': 1.0, 'relu': 0.0, 'lrelu': alpha}.get(act)
+    if slope == 1 and gain == 1 and clamp is None:
+        return x if b is None else x + _along(b, dim, x)
+    if slope is not None and slope >= 0 and gain > 0:
+        return _Hinge.apply(x, b, dim, slope, gain, clamp)
+    y = activation_funcs[act].func(x if b is None else x + _along(b, dim, x), alpha)
+    y = y * gain if gain != 1 else y
+    return y if clamp is None else y.clamp(-clamp, clamp)
+
+
+def _along(b: torch.Tensor, dim: int, x: torch.Tensor) -> torch.Tensor:
+    return b.reshape([-1 if i == dim else 1 for i in range(x.ndim)])
+
+
+class _Hinge(torch.autograd.Function):
+    """linear, relu and lrelu: slope 1 above zero, `slope` below, times a positive gain, then clamped.
+
+    The sign and the size of the result tell which piece an element lies on, so the result is all the gradient
+    needs, and it is what the next layer keeps anyway.
+    """
+
+    @staticmethod
+    def forward(ctx, x, b, dim, slope, gain, clamp):
+        if x.numel() == 0:
+            y = torch.empty_like(x)
+        elif b is None:
+            y = x * gain
+        else:
+            y = torch.add(x, _along(b, dim, x))
+            y = y.mul_(gain) if gain != 1 else y
+        if slope == 0:
+            y.relu_()
+        elif slope != 1:
+            F.leaky_relu_(y, slope)
+        if clamp is not None:
+            y.clamp_(-clamp, clamp)
+        ctx.config = slope, gain, clamp
+        ctx.dim, ctx.ndim = dim, x.ndim
+        ctx.save_for_backward(y if slope != 1 or clamp is not None else None)
+        return y
+
+    @staticmethod
+    def backward(ctx, gy):
+        gx = _HingeGradient.apply(gy, *ctx.saved_tensors, *ctx.config)
+        others = [i for i in range(ctx.ndim) if i != ctx.dim]
+        gb = (gx.sum(others) if others else gx) if ctx.needs_input_grad[1] else None
+        return gx, gb, None, None, None, None
+
+
+class _HingeGradient(torch.autograd.Function):
+    """Takes a gradient through the pieces that the result `y` lies on: linear in it, so its own derivative."""
+
+    @staticmethod
+    def forward(ctx, gy, y, slope, gain, clamp):
+        ctx.save_for_backward(y)
+        ctx.config = slope, gain, clamp
+        g = gy if clamp is None else torch.ops.aten.hardtanh_backward(gy, y, -clamp, clamp)
+        if slope == 0:
+            g = torch.ops.aten.threshold_backward(g, y, 0)
+        elif slope != 1:
+            g = torch.ops.aten.leaky_relu_backward(g, y, slope, True)
+        if gain == 1:
+            return g.clone() if g is gy else g
+        return g * gain if g is gy else g.mul_(gain)
+
+    @staticmethod
+    def backward(ctx, ggx):
+        return _HingeGradient.apply(ggx, *ctx.saved_tensors, *ctx.config), None, None, None, None
