@@ -196,7 +196,7 @@ class MappingNetwork(torch.nn.Module):
         if self.training and self.w_avg_beta is not None and not skip_w_avg_update:
             self.w_avg.copy_(x.detach().mean(dim=0).lerp(self.w_avg, self.w_avg_beta))
         if self.num_ws is not None:
-            x = x[:, None, :].expand(-1, self.num_ws, -1)
+            x = x[:, None, :].repeat(1, self.num_ws, 1)
         if truncation_psi != 1:
             pulled = self.w_avg.lerp(x, truncation_psi)
             x = pulled if truncation_cutoff is None else torch.cat([pulled[:, :truncation_cutoff], x[:, truncation_cutoff:]], dim=1)
@@ -502,7 +502,8 @@ class MinibatchStdLayer(torch.nn.Module):
         # Where the group does not divide the batch, the largest that does; samples of a group are count/size apart.
         size = next((size for size in range(largest, 0, -1) if count % size == 0), 1)
         groups = x.reshape(size, count // size, self.num_channels, channels // self.num_channels, height, width)
-        deviation = (groups.var(dim=0, correction=0) + 1e-8).sqrt().mean(dim=(2, 3, 4))                    # [N / size, num_channels]
+        variance = (groups - groups.mean(dim=0)).square().mean(dim=0)
+        deviation = (variance + 1e-8).sqrt().mean(dim=(2, 3, 4))                                           # [N / size, num_channels]
         return torch.cat([x, deviation.repeat(size, 1)[:, :, None, None].expand(-1, -1, height, width).to(x.dtype)], dim=1)
 
 

@@ -50,7 +50,7 @@ def plan_names() -> list[str]:
 
 def _look_up(table: dict, name: str, kind: str):
     if name not in table:
-        near = difflib.get_close_matches(str(name), table, n=1)
+        near = difflib.get_close_matches(str(name), table, n=1, cutoff=0.5)
         hint = f' (did you mean {near[0]!r}?)' if near else ''
         raise ValueError(f'unknown {kind} {name!r}{hint}: expected one of {", ".join(sorted(table))}')
     return table[name]
