@@ -184,8 +184,8 @@ def labels_of_json(data: bytes, where: str) -> dict[str, int | list[float]] | No
     """Path → class or vector of a dataset.json; None where it holds none. ValueError if it is malformed."""
     try:
         content = json.loads(data)
-        pairs = content.get('labels')
-        return None if pairs is None else {path.replace('\\', '/'): label for path, label in pairs}
+        pairs = content.get('labels') or []
+        return {path.replace('\\', '/'): label for path, label in pairs} or None
     except (ValueError, TypeError, AttributeError) as error:
         raise ValueError(f'{where}: found something else ({error}), '
                          'expected {"labels": [[path, class or vector], ...]} or {"labels": null}') from error
