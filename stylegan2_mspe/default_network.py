@@ -1,0 +1,37 @@
+"""Which network a command opens when none is named: the newest run's newest snapshot, else the bundled one."""
+
+import pathlib
+import re
+
+from stylegan2_mspe import run_folder
+
+BUNDLED = pathlib.Path(__file__).parent / 'pretrained'
+PREFERRED = 'mspe-small-colormnist.pkl'
+SNAPSHOT = re.compile(r'network-snapshot-(\d+)\.pkl')
+
+
+def default_network(runs: str = './training-runs') -> str:
+    """The path of the newest snapshot under the folder of runs, or of the bundled network.
+
+    Raises ValueError where there is neither.
+    """
+    for _, path in run_folder.runs(runs):
+        snapshot = newest_snapshot(path)
+        if snapshot:
+            return snapshot
+    return bundled_network(f'no network-snapshot-*.pkl under {runs}')
+
+
+def newest_snapshot(run: str) -> str | None:
+    """The snapshot of a run that has seen most pictures, or None."""
+    found = [(int(match[1]), str(path)) for path in pathlib.Path(run).iterdir()
+             if (match := SNAPSHOT.fullmatch(path.name))]
+    return max(found)[1] if found else None
+
+
+def bundled_network(why: str = 'no network named') -> str:
+    """The path of the network that comes with the package. Raises ValueError, beginning with `why`, without one."""
+    found = sorted(BUNDLED.glob('*.pkl'), key=lambda path: (path.name != PREFERRED, path.name))
+    if not found:
+        raise ValueError(f'--network: {why} and none in {BUNDLED}; expected the path of a network')
+    return str(found[0])

@@ -1,0 +1,271 @@
+"""Network pickles: reads them without running code from them, writes them as StyleGAN2-ADA-PyTorch does.
+
+A pickle holds a dictionary: training_set_kwargs, G, D, G_ema, augment_pipe. Of each network it records the class name,
+the constructor's arguments, the parameters and buffers, and the text of the module that defined it. The text is never
+looked at: the class name selects one of our classes, which is built from the recorded arguments and filled by name.
+"""
+
+import copy
+import dataclasses
+import numbers
+import os
+import pickle
+from typing import IO, Any
+
+import numpy as np
+import torch
+import torch.overrides
+
+import dnnlib
+from dnnlib import EasyDict
+from stylegan2_mspe import networks, safe_pickle
+from stylegan2_mspe.files import atomic_write
+from stylegan2_mspe.safe_pickle import Call, Refused
+
+# What may be built, by the name recorded in the file. A pickle also records the parts inside a network; those are
+# rebuilt by the network's own constructor.
+CLASSES = {'Generator': networks.Generator, 'Discriminator': networks.Discriminator,
+           'MappingNetwork': networks.MappingNetwork, 'SynthesisNetwork': networks.SynthesisNetwork}
+PARTS = {'SynthesisBlock', 'SynthesisLayer', 'ToRGBLayer', 'FullyConnectedLayer', 'Conv2dLayer', 'DiscriminatorBlock',
+         'MinibatchStdLayer', 'DiscriminatorEpilogue', 'AugmentPipe'}
+
+# Dataset classes: the name written to files → ours. A name from a file is looked up here and never imported.
+DATASETS = {'training.dataset.ImageFolderDataset': 'stylegan2_mspe.dataset.ImageFolderDataset',
+            'stylegan2_mspe.dataset.DemoDataset': 'stylegan2_mspe.dataset.DemoDataset'}
+
+MAX_LAYERS = 1000       # of a mapping network
+MAX_NUMBER = 2 ** 31    # among a constructor's arguments
+MAX_PARTS = 100_000     # tensors or arguments of one network
+
+
+class NetworkFileError(ValueError):
+    """A file is not a network, is damaged or asks for more than a network needs; the message is one sentence."""
+
+
+def load_network_pkl(source: str | os.PathLike | IO[bytes]) -> dict[str, Any]:
+    """Reads a network pickle from a path, a URL or an open binary file.
+
+    Returns its dictionary with G, D and G_ema as modules of ours (or None where there is none) in eval mode, on the
+    CPU, without gradients; networks that are one object in the file are one object here. Nothing in the file is
+    executed. Raises NetworkFileError (a ValueError) in one sentence, OSError where the file can't be read.
+    """
+    name, data = _read(source)
+    try:
+        content = safe_pickle.load(data, {('torch_utils.persistence', '_reconstruct_persistent_obj'): Call(_record)})
+        if not isinstance(content, dict) or not isinstance(content.get('G_ema'), (Recorded, type(None))):
+            raise Refused('is a pickle of something else than networks')
+        if content.get('G_ema') is None:
+            raise Refused('holds no G_ema, the generator that every network file has')
+        return _restore(content)
+    except Refused as error:
+        raise NetworkFileError(f'{name} {error}') from error
+    except EOFError as error:
+        raise NetworkFileError(f'{name} ends too early: it holds {len(data)} bytes of a larger network') from error
+    except Exception as error:  # a damaged pickle makes the reader stumble over anything
+        reason = ' '.join(str(error).split())[:200] or type(error).__name__
+        damaged = f'{name} is not a network file or is damaged ({reason}); expected a network-snapshot-*.pkl'
+        raise NetworkFileError(damaged) from error
+
+
+def save_network_pkl(path: str | os.PathLike, *, G: torch.nn.Module, D: torch.nn.Module | None, G_ema: torch.nn.Module,
+                     training_set_kwargs: dict | None, augment_pipe: torch.nn.Module | None = None) -> None:
+    """Writes copies of the networks as a pickle that StyleGAN2-ADA-PyTorch opens: eval mode, CPU, no gradients.
+
+    Networks with the same weights are written once. The file appears when it is complete. Raises OSError.
+    """
+    content = dict(training_set_kwargs=_written_kwargs(training_set_kwargs))
+    for key, module in dict(G=G, D=D, G_ema=G_ema, augment_pipe=augment_pipe).items():
+        twin = next((done for done in content.values() if isinstance(module, torch.nn.Module) and _equal(done, module)),
+                    None)
+        content[key] = _snapshot(module) if twin is None else twin
+    with atomic_write(path) as file:
+        pickle.dump(content, file)
+
+
+def as_dataset_kwargs(kwargs: dict | None) -> dict | None:
+    """Recorded training_set_kwargs with the dataset's class named as in this package.
+
+    Raises ValueError for a class that is not in DATASETS.
+    """
+    if not kwargs:
+        return None
+    found = kwargs.get('class_name')
+    if found not in DATASETS and found not in DATASETS.values():
+        raise Refused(f'names the dataset class {str(found)[:80]!r}, expected one of {", ".join(DATASETS)}')
+    return EasyDict(kwargs, class_name=DATASETS.get(found, found))
+
+
+# ----- reading ------------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Recorded:
+    """A network, or a part of one, as a file describes it."""
+    class_name: str
+    state: dict     # the module's __dict__: _parameters, _buffers, _modules, _init_args, _init_kwargs …
+
+
+def _read(source) -> tuple[str, bytes]:
+    """The name to use in sentences, and the whole content."""
+    if hasattr(source, 'read'):
+        return str(getattr(source, 'name', 'the network file')), source.read()
+    name = os.fspath(source)
+    if '://' in name and dnnlib.util.is_url(name, allow_file_urls=True):
+        with dnnlib.util.open_url(name, verbose=False) as file:
+            return name, file.read()
+    if os.path.isdir(name):
+        raise NetworkFileError(f'{name} is a folder, expected a network file such as network-snapshot-*.pkl')
+    with open(name, 'rb') as file:
+        return name, file.read()
+
+
+def _record(meta) -> Recorded:
+    """Stands for torch_utils.persistence._reconstruct_persistent_obj; meta['module_src'] stays unread."""
+    if not isinstance(meta, dict) or meta.get('type') != 'class' or not isinstance(meta.get('state'), dict):
+        raise Refused('records an object in an unknown form')
+    name = meta.get('class_name')
+    if not isinstance(name, str) or (name not in CLASSES and name not in PARTS):
+        raise Refused(f'asks for the class {str(name)[:80]!r}, which is not a network of StyleGAN2-ADA')
+    return Recorded(name, meta['state'])
+
+
+def _restore(content: dict) -> dict[str, Any]:
+    """Builds every network once; other entries stay what they are."""
+    built = {}
+    for key, value in content.items():
+        if isinstance(value, Recorded) and id(value) not in built:
+            # Augmentation has no parameters to go on from; a run that wants it builds its own.
+            built[id(value)] = None if value.class_name == 'AugmentPipe' else _build(key, value)
+    result = {key: built[id(value)] if isinstance(value, Recorded) else value for key, value in content.items()}
+    result['training_set_kwargs'] = as_dataset_kwargs(_plain(result.get('training_set_kwargs')))
+    return {'G': None, 'D': None, 'augment_pipe': None, **result}
+
+
+class _Shapes(torch.overrides.TorchFunctionMode):
+    """While it is on, new tensors have a shape and no memory, however large a file says they are.
+
+    A narrower torch.device('meta'): small constants, such as filters, are computed as usual.
+    """
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        # With randn or a division of such tensors torch would import its compiler first, which takes a second.
+        if func in (torch.randn, torch.zeros, torch.full, torch.empty):
+            return torch.empty(*args[:1], dtype=(kwargs or {}).get('dtype'), device='meta')
+        if func in (torch.Tensor.div, torch.Tensor.__truediv__) and args[0].is_meta:
+            return args[0]
+        return func(*args, **(kwargs or {}))
+
+
+def _build(key: str, recorded: Recorded) -> torch.nn.Module:
+    """Our class for the record, constructed without memory of its own and filled with the recorded tensors."""
+    if recorded.class_name not in CLASSES:
+        raise Refused(f'has a {recorded.class_name} as {key}, expected a whole network')
+    args = _plain(recorded.state.get('_init_args', ()))
+    kwargs = _plain(recorded.state.get('_init_kwargs', {}))
+    _check_layers(kwargs)
+    try:
+        with _Shapes():
+            module = CLASSES[recorded.class_name](*args, **kwargs)
+    except Exception as error:
+        reason = ' '.join(str(error).split())[:200] or type(error).__name__
+        raise Refused(f'holds a {recorded.class_name} of another kind ({reason})') from error
+    _fill(module, _tensors(recorded), key)
+    return module.eval().requires_grad_(False)
+
+
+def _tensors(recorded: Recorded) -> dict[str, torch.Tensor]:
+    """Parameters and buffers by name, those of the parts included."""
+    found, steps = {}, 0
+    waiting = [('', recorded)]
+    while waiting:
+        prefix, part = waiting.pop()
+        steps += 1
+        if steps > MAX_PARTS or len(prefix) > 1000:
+            raise Refused('nests its parts without end')
+        for name, value in [*part.state.get('_parameters', {}).items(), *part.state.get('_buffers', {}).items()]:
+            if isinstance(value, torch.Tensor):
+                found[f'{prefix}{name}'] = value
+        for name, child in part.state.get('_modules', {}).items():
+            if isinstance(child, Recorded):
+                waiting.append((f'{prefix}{name}.', child))
+    return found
+
+
+def _fill(module: torch.nn.Module, tensors: dict[str, torch.Tensor], key: str) -> None:
+    """Gives every parameter and buffer of the module the tensor of its name; names and shapes have to agree."""
+    expected = dict([*module.named_parameters(), *module.named_buffers()])
+    for name in sorted(expected.keys() ^ tensors.keys()):
+        state = 'lacks' if name in expected else 'has an unknown'
+        raise Refused(f'{state} parameter {key}.{name} ({len(tensors)} found, {len(expected)} expected)')
+    for name, target in expected.items():
+        if tensors[name].shape != target.shape:
+            raise Refused(f'has {key}.{name} of shape {list(tensors[name].shape)}, expected {list(target.shape)}')
+        owner, _, leaf = name.rpartition('.')
+        owner = module.get_submodule(owner)
+        value = tensors[name].to(target.dtype, copy=True)
+        if leaf in owner._parameters:
+            owner._parameters[leaf] = torch.nn.Parameter(value)
+        else:
+            owner._buffers[leaf] = value
+
+
+def _plain(value: Any) -> Any:
+    """A copy in which everything is a plain number, text, list, tuple or dictionary; anything else is refused."""
+    budget = iter(range(MAX_PARTS))
+
+    def copied(value, depth):
+        if next(budget, None) is None or depth > 20:
+            raise Refused('nests its arguments without end')
+        if isinstance(value, (str, bytes, bool, type(None), torch.dtype)):
+            return value
+        if isinstance(value, (numbers.Real, np.bool_)):
+            number = value.item() if isinstance(value, np.generic) else value
+            if abs(number) > MAX_NUMBER:
+                raise Refused(f'has {str(number)[:40]} among its arguments, expected at most {MAX_NUMBER}')
+            return number
+        if isinstance(value, np.ndarray):
+            return copied(value.tolist(), depth + 1)
+        if isinstance(value, (list, tuple)):
+            return type(value)(copied(item, depth + 1) for item in value)
+        if isinstance(value, dict):
+            return EasyDict({key: copied(item, depth + 1) for key, item in value.items()})
+        raise Refused(f'has a {type(value).__name__} among its arguments, expected numbers and texts')
+    return copied(value, 0)
+
+
+def _check_layers(kwargs: dict) -> None:
+    """The one count that costs time before any tensor is compared."""
+    for options in (kwargs, kwargs.get('mapping_kwargs')):
+        count = options.get('num_layers', 0) if isinstance(options, dict) else 0
+        if not isinstance(count, int) or count > MAX_LAYERS:
+            raise Refused(f'has a mapping network of {count!r} layers, expected at most {MAX_LAYERS}')
+
+
+# ----- writing ------------------------------------------------------------------------------------------------------
+
+
+def _snapshot(module: torch.nn.Module | None) -> torch.nn.Module | None:
+    if module is None:
+        return None
+    module = copy.deepcopy(module).eval().requires_grad_(False).cpu()
+    networks.set_precision(module, None)  # how a run computed is not a property of the network
+    for tensor in [*module.parameters(), *module.buffers()]:
+        tensor.grad = None
+        if tensor.untyped_storage().nbytes() > tensor.nbytes:  # a view would take its whole base into the file
+            tensor.data = tensor.data.clone()
+    return module
+
+
+def _equal(first: Any, second: torch.nn.Module) -> bool:
+    if type(first) is not type(second) or first.init_kwargs != second.init_kwargs:
+        return False
+    pairs = zip(first.state_dict().values(), second.state_dict().values(), strict=True)
+    return all(one.shape == other.shape and torch.equal(one, other.cpu()) for one, other in pairs)
+
+
+def _written_kwargs(kwargs: dict | None) -> dict | None:
+    """training_set_kwargs under the names that other readers know."""
+    if not kwargs:
+        return None
+    names = {ours: written for written, ours in DATASETS.items()}
+    return dict(kwargs, class_name=names.get(kwargs.get('class_name'), kwargs.get('class_name')))

@@ -1,0 +1,127 @@
+"""From seeds and a wish (which part of the world, moved how, at which size) to pictures, within the memory there is."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from stylegan2_mspe import networks
+from stylegan2_mspe.pe import Canvas
+
+PRECISIONS = dict(fp32=torch.float32, fp16=torch.float16, bf16=torch.bfloat16, fp64=torch.float64)
+USABLE = 0.7            # the part of the free memory that a rendering may take
+MAPS = {4: 5, 8: 13}    # feature maps alive at a time, by bytes per number
+
+
+def seed_latents(seeds: Sequence[int], z_dim: int) -> np.ndarray:
+    """z [N, z_dim], float64, of each seed, as every StyleGAN2 tool draws it."""
+    rows = [np.random.RandomState(seed).randn(1, z_dim) for seed in seeds]
+    return np.concatenate(rows) if rows else np.empty([0, z_dim])
+
+
+def class_labels(G: torch.nn.Module, classes: Sequence[int]) -> torch.Tensor:
+    """One-hot labels [N, c_dim] (c_dim 0: [N, 0]) on the network's device."""
+    labels = torch.zeros([len(classes), G.c_dim], device=next(G.parameters()).device)
+    if G.c_dim:
+        labels[range(len(classes)), list(classes)] = 1
+    return labels
+
+
+def seed_labels(G: torch.nn.Module, seeds: Sequence[int]) -> torch.Tensor:
+    """Labels [N, c_dim] that go through the classes with the seeds."""
+    return class_labels(G, [seed % max(G.c_dim, 1) for seed in seeds])
+
+
+def request_canvas(resolution: int, box: tuple[int, int] | None = None, shift: tuple[float, float] = (0, 0),
+                   size: tuple[int, int] | None = None, wrap: bool | None = None) -> Canvas | None:
+    """The canvas for a box (height, width) about the trained picture, its content shifted, rendered at a size.
+
+    The box shares what it adds to, or cuts from, the trained picture between both sides; an odd pixel is the bottom's
+    and the right's (Sec. 4.3). wrap None: an axis wraps (the paper's circular shift) where the box is as long as the
+    trained picture, and is extrapolated where it is not. Returns None where that is the trained picture itself.
+    """
+    box = box or (resolution, resolution)
+    borders = []
+    for length in box:
+        before = int((length - resolution) / 2)
+        borders += [before, length - resolution - before]
+    wraps = tuple(length == resolution if wrap is None else wrap for length in box)
+    canvas = Canvas.identity(resolution).extended(*borders).shifted(*shift, wrap=wraps)
+    canvas = canvas if size is None else canvas.resized(*size)
+    return None if canvas == Canvas.identity(resolution).wrapped(wraps) else canvas
+
+
+def is_extrapolated(canvas: Canvas | None) -> bool:
+    """Whether the canvas shows anything beyond three times the trained extent, [-R, 2R] on either axis."""
+    if canvas is None:
+        return False
+    for axis in (canvas.rows, canvas.cols):
+        low, high = axis.world(torch.tensor([0.0, axis.length])).tolist()
+        if axis.period is None and not -canvas.resolution <= low <= high <= 2 * canvas.resolution:
+            return True
+    return False
+
+
+def prepare(G: torch.nn.Module, device: torch.device | str, precision: str = 'fp32') -> torch.nn.Module:
+    """Moves the network, in place, to the device and sets what it computes in: fp32, fp16, bf16 or fp64.
+
+    Half precision concerns the levels that were trained with it. Raises ValueError where the device can't.
+    """
+    dtype = PRECISIONS[precision]
+    device = torch.device(device)
+    if device.type == 'cpu' and dtype == torch.float16:
+        raise ValueError('--precision=fp16 on a CPU: expected fp32, bf16 or fp64 there')
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    networks.set_precision(G, dtype if dtype.itemsize < 4 else torch.float32)
+    return G.to(device, torch.float64 if dtype == torch.float64 else torch.float32).eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def render(G: torch.nn.Module, ws: torch.Tensor, canvas: Canvas | None, noise_mode: str = 'const') -> torch.Tensor:
+    """Pictures [N, C, H, W], about [-1, 1], of ws [N, num_ws, w_dim] on the canvas (None: the trained one)."""
+    return G.synthesis(ws, canvas=canvas, noise_mode=noise_mode)
+
+
+def picture_bytes(G: torch.nn.Module, height: int, width: int) -> int:
+    """About how much memory rendering one picture of that size takes at its peak, in bytes.
+
+    A scale holds several maps of its channels at a time: its input, what the convolution and the filter leave between
+    them, the encoding and the output. How many was measured on a CPU, where convolutions in float64 unfold their input.
+    """
+    synthesis, itemsize = G.synthesis, next(G.parameters()).element_size()
+    maps = MAPS[itemsize]
+    cell = G.img_resolution // 4
+    height, width = (-(-length // cell) * cell for length in (height, width))
+    peak = 0
+    for resolution in synthesis.block_resolutions:
+        channels = getattr(synthesis, f'b{resolution}').conv1.weight.shape[0]
+        cells = height * width * resolution ** 2 // G.img_resolution ** 2
+        peak = max(peak, cells * (maps * channels + 4 * G.img_channels))
+    return peak * itemsize
+
+
+def free_memory(device: torch.device | str) -> int:
+    """Bytes that are free now on the device."""
+    device = torch.device(device)
+    if device.type == 'cuda':
+        return torch.cuda.mem_get_info(device)[0]
+    import psutil
+    return psutil.virtual_memory().available
+
+
+def batch_that_fits(G: torch.nn.Module, size: tuple[int, int], asked_by: str, most: int = 16) -> int:
+    """How many pictures of size (height, width) to render at a time, 1…most.
+
+    Raises ValueError in the words of `asked_by` (such as '--canvas=1x1') where not even one fits.
+    """
+    needed = picture_bytes(G, *size)
+    usable = int(free_memory(next(G.parameters()).device) * USABLE)
+    if needed > usable:
+        raise ValueError(f'{asked_by}: a picture of {size[0]}x{size[1]} pixels takes about {_gigabytes(needed)} to render, '
+                         f'and {_gigabytes(usable)} are free; expected a smaller one')
+    return max(1, min(most, usable // max(needed, 1)))
+
+
+def _gigabytes(count: int) -> str:
+    return f'{count / 1e9:.3g} GB' if count < 1e15 else f'10^{int(math.log10(count)) - 9} GB'
