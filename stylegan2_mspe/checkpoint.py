@@ -1,0 +1,103 @@
+"""Training states: everything a run needs to go on as if it had never stopped. Knows nothing of any network.
+
+A state is tensors and plain values only, so that torch.load(weights_only=True) reads it: loading one runs no code.
+"""
+
+import contextlib
+import os
+import random
+import re
+
+import numpy as np
+import torch
+
+from stylegan2_mspe.files import atomic_write
+
+FORMAT = 1
+NAME = re.compile(r'training-state-(\d{6,})\.pt')
+
+
+def state_path(run_dir: str, kimg: int) -> str:
+    return os.path.join(run_dir, f'training-state-{kimg:06d}.pt')
+
+
+def save_state(path: str, *, modules: dict, optimizers: dict, values: dict) -> None:
+    """Writes one state: state_dicts of `modules` and `optimizers`, plain `values`, and all random generators.
+
+    Nothing is copied first, so the caller must not train meanwhile. Raises OSError where it can't be written.
+    """
+    state = dict(
+        format=FORMAT,
+        modules={name: dict(module.state_dict()) for name, module in modules.items()},
+        optimizers={name: optimizer.state_dict() for name, optimizer in optimizers.items()},
+        values=values,
+        random=random_state(),
+        # Sums are split over threads, so a run is repeated bit for bit only with as many of them.
+        threads=torch.get_num_threads())
+    with atomic_write(path) as file:
+        torch.save(state, file)
+
+
+def load_state(path: str) -> dict:
+    """Reads what `save_state` wrote, on the CPU. Raises ValueError for a file that is something else."""
+    try:
+        state = torch.load(path, map_location='cpu', weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # whatever torch and zip make of a broken file
+        raise ValueError(f'{path}: not a complete training state ({type(error).__name__})') from error
+    if not isinstance(state, dict) or state.get('format') != FORMAT:
+        raise ValueError(f'{path}: found something else, expected a training state of format {FORMAT}')
+    return state
+
+
+def restore(state: dict, *, modules: dict, optimizers: dict) -> None:
+    """Puts a loaded state into networks and optimizers of the same shapes; not the random generators."""
+    for name, module in modules.items():
+        module.load_state_dict(state['modules'][name])
+    for name, optimizer in optimizers.items():
+        optimizer.load_state_dict(state['optimizers'][name])
+
+
+def random_state() -> dict:
+    """Positions of the process's generators: torch on the CPU and each GPU, numpy, Python."""
+    _, keys, position, has_gauss, gauss = np.random.get_state()
+    version, words, gauss_next = random.getstate()
+    return dict(
+        torch=torch.get_rng_state(),
+        cuda=torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
+        numpy=[torch.from_numpy(keys.astype(np.int64)), position, has_gauss, gauss],
+        python=[version, list(words), gauss_next])
+
+
+def restore_random(state: dict) -> None:
+    """Sets all generators as they were. GPUs that the state knows nothing of keep theirs."""
+    kept = state['random']
+    torch.set_rng_state(kept['torch'])
+    for index, value in enumerate(kept['cuda'][:torch.cuda.device_count()]):
+        torch.cuda.set_rng_state(value, index)
+    keys, position, has_gauss, gauss = kept['numpy']
+    np.random.set_state(('MT19937', keys.numpy().astype(np.uint32), position, has_gauss, gauss))
+    version, words, gauss_next = kept['python']
+    random.setstate((version, tuple(words), gauss_next))
+
+
+def state_files(run_dir: str) -> list[str]:
+    """The states of a run, oldest first."""
+    names = [name for name in os.listdir(run_dir) if NAME.fullmatch(name)]
+    return [os.path.join(run_dir, name) for name in sorted(names, key=lambda name: int(NAME.fullmatch(name)[1]))]
+
+
+def keep_newest(run_dir: str, count: int = 2) -> None:
+    """Removes older states, which are large; to be called when the newest is complete."""
+    for path in state_files(run_dir)[:-count]:
+        with contextlib.suppress(OSError):
+            os.remove(path)
+
+
+def newest_state(run_dir: str) -> dict | None:
+    """The newest state that can be read, None where a run has none."""
+    for path in reversed(state_files(run_dir)):
+        with contextlib.suppress(ValueError, OSError):
+            return load_state(path)
+    return None

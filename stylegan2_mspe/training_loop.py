@@ -1,0 +1,238 @@
+"""Trains one GAN: networks, phases, steps, ticks and snapshots, and a state to go on from beside each snapshot."""
+
+import contextlib
+import copy
+import dataclasses
+import os
+import random
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+
+from stylegan2_mspe import checkpoint, networks, run_folder, snapshots, stream
+from stylegan2_mspe.config import TrainingConfig, discriminator_kwargs, generator_kwargs
+from stylegan2_mspe.dataset import construct_dataset
+from stylegan2_mspe.loss import StyleGAN2Loss
+from stylegan2_mspe.ticks import Progress, Ticks
+from torch_utils.ops import conv2d_gradfix, grid_sample_gradfix
+
+
+@dataclasses.dataclass(frozen=True)
+class Phase:
+    """One of the things a step does, every `interval` steps."""
+    name: str                           # Gmain, Greg, Dmain, Dreg
+    module: torch.nn.Module             # the network it trains
+    optimizer: torch.optim.Optimizer
+    interval: int
+
+
+@dataclasses.dataclass
+class Training:
+    """All that a run is made of while it runs."""
+    config: TrainingConfig
+    device: torch.device
+    dataset: object
+    models: dict[str, torch.nn.Module]  # G, D, G_ema
+    loss: StyleGAN2Loss
+    phases: list[Phase]
+    progress: Progress
+    resumed: dict | None = None         # the training state it goes on from
+
+
+def build(config: TrainingConfig, state: dict | None = None) -> Training:
+    """Opens the dataset and makes the networks; writes nothing. `state` is a loaded training state to go on from.
+
+    Raises ValueError or OSError where dataset, network file or state do not fit the config.
+    """
+    device = torch.device(config.device)
+    torch.backends.cudnn.benchmark = config.bench
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = config.allow_tf32
+    conv2d_gradfix.enabled = grid_sample_gradfix.enabled = True
+    seed_everything(config.seed)
+    dataset = construct_dataset(**config.training_set_kwargs)
+    G = networks.Generator(**generator_kwargs(config)).train().requires_grad_(False).to(device)
+    D = networks.Discriminator(**discriminator_kwargs(config)).train().requires_grad_(False).to(device)
+    models = dict(G=G, D=D, G_ema=copy.deepcopy(G).eval())
+    snapshots.prepare_precision(models, device, fp32=config.g_fp16_res == 0)
+    loss = StyleGAN2Loss(device, G.mapping, G.synthesis, D, style_mixing_prob=config.style_mixing,
+                         r1_gamma=config.gamma, pl_weight=config.pl_weight)
+    training = Training(config, device, dataset, models, loss, make_phases(config, G, D), Progress(), state)
+    if state is not None:
+        restore(training, state)
+    elif config.resume:
+        snapshots.transfer(config.resume, models)
+    return training
+
+
+def seed_everything(seed: int) -> None:
+    random.seed(seed)
+    np.random.seed(seed % 2 ** 32)
+    torch.manual_seed(seed)
+
+
+def make_phases(config: TrainingConfig, G: torch.nn.Module, D: torch.nn.Module) -> list[Phase]:
+    """The phases of a step in their order, regularisation after its main phase.
+
+    A term computed every i-th step makes its network move i + 1 times in i steps; the learning rate and the memory of
+    Adam shrink by i / (i + 1) to make up for it (StyleGAN2, appendix B). G's do so even without a path-length phase.
+    """
+    phases = []
+    for kind, module, interval, regularised in [('G', G, config.g_reg_interval, config.pl_weight != 0),
+                                                ('D', D, config.d_reg_interval, config.gamma != 0)]:
+        ratio = interval / (interval + 1)
+        betas = tuple(beta ** ratio for beta in config.betas)
+        optimizer = torch.optim.Adam(module.parameters(), lr=config.lr * ratio, betas=betas, eps=config.eps, fused=True)
+        phases.append(Phase(f'{kind}main', module, optimizer, 1))
+        if regularised:
+            phases.append(Phase(f'{kind}reg', module, optimizer, interval))
+    return phases
+
+
+def optimizers(training: Training) -> dict[str, torch.optim.Optimizer]:
+    return {phase.name[0]: phase.optimizer for phase in training.phases}
+
+
+# ----- one step -----------------------------------------------------------------------------------------------------
+
+
+def training_step(training: Training, pictures: torch.Tensor, labels: torch.Tensor,
+                  timings: dict[str, float] | None = None) -> None:
+    """Runs the phases that are due on one batch: pictures uint8 [N, C, R, R], labels [N, c_dim]; N is this process's."""
+    config, progress = training.config, training.progress
+    reals = stream.to_network(pictures, training.device)
+    labels = labels.to(training.device)
+    training.loss.render_size = render_size(config, progress.step)
+    for phase in training.phases:
+        if progress.step % phase.interval == 0:
+            start = time.perf_counter()
+            run_phase(training, phase, reals, labels)
+            if timings is not None:
+                timings[phase.name] = (time.perf_counter() - start) * 1000
+    progress.nimg += config.batch
+    progress.step += 1
+    update_average(config, training.models, progress.nimg)
+
+
+def run_phase(training: Training, phase: Phase, reals: torch.Tensor, labels: torch.Tensor) -> None:
+    """Accumulates the phase's gradients in passes of batch_gpu pictures, as one pass would give them, and steps."""
+    z = torch.randn([len(reals), training.config.z_dim], device=training.device)
+    c = random_labels(training, len(reals))
+    size = training.config.batch_gpu
+    phase.optimizer.zero_grad(set_to_none=True)
+    phase.module.requires_grad_(True)
+    passes = list(zip(reals.split(size), labels.split(size), z.split(size), c.split(size)))
+    for index, (real_img, real_c, gen_z, gen_c) in enumerate(passes):
+        training.loss.accumulate_gradients(phase.name, real_img, real_c, gen_z, gen_c, sync=index == len(passes) - 1,
+                                           gain=phase.interval * len(real_img) / len(reals))
+    phase.module.requires_grad_(False)
+    for parameter in phase.module.parameters():
+        if parameter.grad is not None:  # one bad picture must not end a run of days
+            torch.nan_to_num(parameter.grad, nan=0, posinf=1e5, neginf=-1e5, out=parameter.grad)
+    phase.optimizer.step()
+
+
+def random_labels(training: Training, count: int) -> torch.Tensor:
+    """Labels [count, c_dim] for generated pictures, as frequent as they are in the dataset."""
+    if not training.config.label_dim:
+        return torch.zeros([count, 0], device=training.device)
+    indices = np.random.randint(len(training.dataset), size=count)
+    labels = np.stack([training.dataset.get_label(int(index)) for index in indices])
+    return torch.from_numpy(labels).to(training.device)
+
+
+def render_size(config: TrainingConfig, step: int) -> int | None:
+    """The size G draws at in this step: a function of seed and step, and so the same in every process."""
+    if not config.random_resize:
+        return None
+    return config.random_resize[np.random.RandomState([config.seed, step]).randint(len(config.random_resize))]
+
+
+@torch.no_grad()
+def update_average(config: TrainingConfig, models: dict[str, torch.nn.Module], nimg: int) -> None:
+    """Moves G_ema towards G, so that a difference halves in ema_kimg (at first in ema_ramp of the pictures so far)."""
+    half_life = config.ema_kimg * 1000
+    if config.ema_ramp is not None:
+        half_life = min(half_life, nimg * config.ema_ramp)
+    beta = 0.5 ** (config.batch / max(half_life, 1e-8))
+    for average, current in zip(models['G_ema'].parameters(), models['G'].parameters()):
+        average.lerp_(current, 1 - beta)
+    for average, current in zip(models['G_ema'].buffers(), models['G'].buffers()):
+        average.copy_(current)
+
+
+# ----- a run --------------------------------------------------------------------------------------------------------
+
+
+def train(training: Training, run_dir: str, *, say: Callable[[str], None] = print,
+          watch: Callable[[int], None] = lambda nimg: None, grid: tuple[int, int] | None = None) -> None:
+    """Trains to the end, in an existing folder.
+
+    say: takes the lines of the log. watch: takes the number of pictures shown, after each step. grid: (columns, rows)
+    of the picture grids, None = what fills a large screen. Raises ValueError for a picture that can't be used.
+    """
+    config, progress = training.config, training.progress
+    shown = snapshots.make_grid(training.dataset, config.z_dim, config.seed, grid)
+    if training.resumed is None:
+        write_start(training, run_dir, shown)
+    else:
+        run_folder.cut_stats(run_dir, progress.tick)
+    ticks = Ticks(run_dir, progress, device=training.device, say=say,
+                  latest=training.resumed and training.resumed['values']['stats'])
+    with contextlib.closing(open_stream(training)) as pictures:
+        if training.resumed is not None:
+            checkpoint.restore_random(training.resumed)     # last: what came before may have drawn numbers
+        done = progress.nimg >= config.kimg * 1000
+        while not done:
+            training_step(training, *next(pictures), ticks.timings)
+            watch(progress.nimg)
+            done = progress.nimg >= config.kimg * 1000
+            if ticks.due(config.tick, done):
+                number = progress.tick
+                ticks.close()
+                if done or number % config.snap == 0:
+                    write_snapshot(training, run_dir, shown, ticks.latest)
+                ticks.begin()
+
+
+def open_stream(training: Training) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    config = training.config
+    return stream.batches(training.dataset, config.batch, seed=config.seed, start=training.progress.nimg,
+                          workers=config.workers, pin_memory=training.device.type == 'cuda')
+
+
+def write_start(training: Training, run_dir: str, grid: snapshots.Grid) -> None:
+    """What a run shows before its first step, and a first state: from here on it can be killed at any instant."""
+    snapshots.save_reals(grid, training.dataset, run_dir)
+    draw_fakes(training, grid, os.path.join(run_dir, 'fakes_init.png'))
+    write_state(training, run_dir, {})
+
+
+def write_snapshot(training: Training, run_dir: str, grid: snapshots.Grid, stats: dict) -> None:
+    """Pictures, then networks, then the state: where there is a state, all that belongs to it is there too."""
+    kimg = training.progress.nimg // 1000
+    draw_fakes(training, grid, os.path.join(run_dir, f'fakes{kimg:06d}.png'))
+    snapshots.save_networks(os.path.join(run_dir, f'network-snapshot-{kimg:06d}.pkl'), training.models,
+                            training.config.training_set_kwargs)
+    write_state(training, run_dir, stats)
+
+
+def draw_fakes(training: Training, grid: snapshots.Grid, path: str) -> None:
+    snapshots.save_fakes(grid, training.models['G_ema'], path, batch=training.config.batch_gpu, device=training.device)
+
+
+def write_state(training: Training, run_dir: str, stats: dict) -> None:
+    """`stats`: the newest value of every reported name, which the next ticks repeat until it is reported again."""
+    values = dict(progress=dataclasses.asdict(training.progress), stats=stats, augment_p=0.,
+                  pl_mean=training.loss.pl_mean.cpu())
+    path = checkpoint.state_path(run_dir, training.progress.nimg // 1000)
+    checkpoint.save_state(path, modules=training.models, optimizers=optimizers(training), values=values)
+    checkpoint.keep_newest(run_dir)
+
+
+def restore(training: Training, state: dict) -> None:
+    """Everything but the random generators, which come when the run begins."""
+    checkpoint.restore(state, modules=training.models, optimizers=optimizers(training))
+    training.progress = Progress(**state['values']['progress'])
+    training.loss.pl_mean.copy_(state['values']['pl_mean'])

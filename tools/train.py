@@ -1,0 +1,222 @@
+"""Trains a generator: parses, builds one config, calls the training loop, reports."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import sys
+
+import click
+
+from stylegan2_mspe.config import PRESET_NAMES, TrainingConfig
+from stylegan2_mspe.options import AUGPIPES, PLANS, PRETRAINED
+from tools import cli
+
+CHANGEABLE = ('kimg', 'snap', 'workers')    # what a resumed run may do otherwise than recorded
+GIVEN = 'options'                           # entry of training_options.json: what the user asked for
+
+
+class ListType(click.ParamType):
+    """Comma-separated values; gives a tuple."""
+
+    def __init__(self, item, name):
+        self.item, self.name = item, name
+
+    def convert(self, value, param, ctx):
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(self.item(part.strip()) for part in value.split(','))
+        except ValueError:
+            self.fail(f'found {value!r}, expected {self.name} separated by commas', param, ctx)
+
+
+def metric_names(ctx, param, value):
+    """`none` is no metric."""
+    return () if value == ('none',) else value
+
+
+@click.command(context_settings=cli.SETTINGS)
+# What is trained.
+@click.option('--data', metavar='PATH', help='Dataset: a zip or folder (see dataset_tool.py), or demo  [required]')
+@click.option('--outdir', metavar='DIR', default='training-runs', show_default=True, help='Where run folders go')
+@click.option('--cfg', metavar='NAME', help=f'Preset: {", ".join(PRESET_NAMES)}  [default: auto]')
+@click.option('--pe', type=click.Choice(PLANS), help="Positional encoding: of no scale, the coarsest, all  [default: the preset's]")
+@click.option('--cond', type=bool, metavar='BOOL', help='Condition on the labels of the dataset  [default: false]')
+@click.option('--subset', type=int, metavar='N', help='Train with N pictures only  [default: all]')
+@click.option('--mirror', type=bool, metavar='BOOL', help="Add every picture mirrored left-right  [default: the preset's, else false]")
+@click.option('--resume', metavar='SOURCE', help='latest: go on with the newest run in --outdir exactly where it stopped. A file, a URL or '
+              f'{", ".join(PRETRAINED)}: start from that network  [default: noresume]')
+@click.option('--freezed', type=int, metavar='N', help='Keep the weights of the first N layers of D  [default: 0]')
+# How.
+@click.option('--kimg', type=float, metavar='N', help="Length in thousands of images  [default: the preset's]")
+@click.option('--batch', type=int, metavar='N', help="Images per step  [default: the preset's]")
+@click.option('--batch-gpu', type=int, metavar='N', help='Images per pass, where a whole batch needs too much memory')
+@click.option('--gamma', type=float, metavar='X', help="Weight of R1  [default: the preset's]")
+@click.option('--cbase', type=int, metavar='N', help="Channels are cbase/resolution ...  [default: the preset's]")
+@click.option('--cmax', type=int, metavar='N', help="... but at most cmax  [default: the preset's]")
+@click.option('--map-depth', type=int, metavar='N', help="Layers of the mapping network  [default: the preset's]")
+@click.option('--random-resize', type=ListType(int, 'sizes'), metavar='SIZES', help='Draw each step at one of these sizes, such as 256,320,384,448,512')
+@click.option('--aug', type=click.Choice(['noaug', 'ada', 'fixed']), help='Augmentation')
+@click.option('--p', type=float, metavar='P', help='Its probability, with --aug=fixed')
+@click.option('--target', type=float, metavar='X', help='Its target, with --aug=ada  [default: 0.6]')
+@click.option('--augpipe', type=click.Choice(AUGPIPES), help='Its kinds  [default: bgc]')
+# On what, and what is written.
+@click.option('--device', type=click.Choice(['auto', 'cpu', 'cuda']), help='[default: auto]')
+@click.option('--gpus', type=int, metavar='N', help='Number of GPUs, a power of two  [default: 1]')
+@click.option('--seed', type=int, metavar='N', help='[default: 0]')
+@click.option('--tick', type=float, metavar='KIMG', help='Thousands of images between status lines  [default: 4]')
+@click.option('--snap', type=int, metavar='TICKS', help="Ticks between snapshots  [default: the preset's, else 50]")
+@click.option('--metrics', type=ListType(str, 'names'), metavar='NAMES', callback=metric_names, help='Metrics at each snapshot, or none')
+@click.option('--desc', metavar='TEXT', help="Added to the run's name")
+@click.option('--workers', type=int, metavar='N', help='Processes that read the dataset  [default: 3]')
+@click.option('--fp32', type=bool, metavar='BOOL', help='Compute in float32 throughout  [default: false]')
+@click.option('--nhwc', type=bool, metavar='BOOL', help='Channels-last memory with float16  [default: false]')
+@click.option('--nobench', type=bool, metavar='BOOL', help='No timing of cuDNN algorithms  [default: false]')
+@click.option('--allow-tf32', type=bool, metavar='BOOL', help='TF32 on Ampere and later  [default: false]')
+@click.option('-n', '--dry-run', is_flag=True, help='Print the resolved options and stop')
+def main(outdir, dry_run, **options):
+    """Trains a generator. Options left out take the value of the preset; --resume=latest takes those of the run.
+
+    \b
+    python train.py --cfg=mspe-small --data=demo                    # two CPU cores are enough
+    python train.py --cfg=mspe --data=ffhq256.zip --batch-gpu=8     # the paper's recipe
+    python train.py --cfg=paper256 --pe=mspe --data=cats.zip --mirror=1
+    python train.py --resume=latest                                 # after a kill, a crash or a power cut
+    python train.py --resume=latest --kimg=800                      # train longer
+    """
+    options = {name: value for name, value in options.items() if value is not None}
+    if options.get('resume') == 'latest':
+        resume_run(outdir, options, dry_run)
+    else:
+        start_run(outdir, options, dry_run)
+
+
+def start_run(outdir, options, dry_run):
+    from stylegan2_mspe import run_folder
+    from stylegan2_mspe.options import check, unmet_defaults
+
+    check(options)
+    config = resolve_options(options)
+    if dry_run:
+        click.echo(json.dumps(dataclasses.asdict(config), indent=2))
+        return
+    for warning in unmet_defaults(options):
+        click.echo(f'Warning: {warning}', err=True)
+    training = build(config)
+    run_dir = run_folder.create(outdir, config.desc)
+    record(run_dir, config, options)
+    run(training, run_dir, 'Training')
+
+
+def resume_run(outdir, options, dry_run):
+    from stylegan2_mspe import run_folder
+
+    run_dir, state = newest_run(outdir)
+    recorded = run_folder.read_json(os.path.join(run_dir, run_folder.OPTIONS))
+    given = recorded.pop(GIVEN)
+    config = changed_config(TrainingConfig.from_json(recorded), given, options, run_dir)
+    if dry_run:
+        click.echo(json.dumps(dataclasses.asdict(config), indent=2))
+        return
+    nimg = state['values']['progress']['nimg']
+    if nimg >= config.kimg * 1000:
+        click.echo(f'{run_dir} is finished: {nimg / 1000:g} of {config.kimg:g} kimg.')
+        return
+    training = build(config, state)
+    record(run_dir, config, {**given, **{name: options[name] for name in CHANGEABLE if name in options}})
+    run(training, run_dir, f'Resuming at {nimg / 1000:g} kimg')
+
+
+def newest_run(outdir):
+    """(run folder, loaded state) of the newest run with a complete state."""
+    from stylegan2_mspe import checkpoint, run_folder
+
+    for _, run_dir in run_folder.runs(outdir):
+        state = checkpoint.newest_state(run_dir)
+        if state is not None:
+            return run_dir, state
+    raise ValueError(f'--resume=latest: found no run with a complete training state in {outdir}, expected '
+                     '<id>-<name>/training-state-<kimg>.pt there')
+
+
+def changed_config(recorded, given, options, run_dir):
+    """The recorded config with what may change; ValueError for a wish that would make it another run."""
+    wishes = {name: value for name, value in options.items() if name != 'resume'}
+    if 'data' in wishes and os.path.abspath(wishes['data']) == os.path.abspath(given['data']):
+        wishes['data'] = given['data']
+    if not wishes:
+        return recorded
+    if set(wishes) - set(CHANGEABLE):
+        before = dataclasses.asdict(resolve_options(given))
+        for name in set(wishes) - set(CHANGEABLE):
+            after = dataclasses.asdict(resolve_options({**given, name: wishes[name]}))
+            changed = {key for key in before if before[key] != after[key]} - {'desc', *CHANGEABLE}
+            if changed or name == 'desc' and wishes[name] != given.get(name):
+                found = given.get(name, before.get(name, 'its default'))
+                raise ValueError(f'--{name.replace("_", "-")}={wishes[name]}: {run_dir} was started with {found}; '
+                                 'a resumed run may change only --kimg, --snap and --workers')
+    changes = {name: wishes[name] for name in CHANGEABLE if name in wishes}
+    from stylegan2_mspe.options import check
+    check({'data': given['data'], **changes})
+    return dataclasses.replace(recorded, **changes)
+
+
+def resolve_options(options):
+    from stylegan2_mspe.dataset import open_dataset
+    from stylegan2_mspe.options import DatasetInfo, resolve
+
+    data = open_dataset(options['data'], use_labels=True)
+    channels, resolution, _ = data.image_shape
+    info = DatasetInfo(name=data.name, size=len(data), channels=channels, resolution=resolution,
+                       label_dim=data.label_dim if options.get('cond') else 0)
+    return resolve(options, info, device=choose_device(options.get('device', 'auto')))
+
+
+def choose_device(asked):
+    import torch
+
+    if asked == 'cuda' and not torch.cuda.is_available():
+        raise ValueError('--device=cuda: found no CUDA device, expected one; use --device=cpu')
+    return 'cuda' if asked != 'cpu' and torch.cuda.is_available() else 'cpu'
+
+
+def build(config, state=None):
+    import torch
+
+    from stylegan2_mspe import training_loop
+
+    if state is not None and state['threads'] != torch.get_num_threads():
+        click.echo(f'Warning: the run was started with {state["threads"]} threads and goes on with '
+                   f'{torch.get_num_threads()}: sums are rounded differently (OMP_NUM_THREADS sets them).', err=True)
+    return training_loop.build(config, state)
+
+
+def record(run_dir, config, options):
+    from stylegan2_mspe import run_folder
+
+    path = os.path.join(run_dir, run_folder.OPTIONS)
+    run_folder.write_json(path, {**dataclasses.asdict(config), GIVEN: options})
+
+
+def run(training, run_dir, what):
+    """Trains with everything said going to log.txt too."""
+    from dnnlib.util import Logger
+    from stylegan2_mspe import training_loop
+    from tools.meter import Meter
+
+    config = training.config
+    meter = Meter(config.kimg * 1000, sys.stderr)
+
+    def say(line):
+        meter.clear()
+        print(line)
+
+    with Logger(os.path.join(run_dir, 'log.txt'), file_mode='a', should_flush=True):
+        say(f'{what}: {run_dir}')
+        say(f'{len(training.dataset)} pictures {config.resolution}x{config.resolution} of {config.data_name}; '
+            f'{config.cfg}, pe {config.pe}, batch {config.batch}, {config.kimg:g} kimg on {config.device}')
+        with contextlib.ExitStack() as stack:
+            stack.callback(meter.clear)
+            training_loop.train(training, run_dir, say=say, watch=meter.update)
+        say(f'Done: {run_dir}')
