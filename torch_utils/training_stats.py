@@ -1,11 +1,14 @@
 """Running statistics of named values: reported anywhere, collected once a tick, across processes.
 
 A report adds (count, sum, sum of squares) in float64 to a total per name: numbers that are already on the CPU to a
-plain Python list, others to a tensor on their own device, so that reporting never waits for a GPU.
+plain Python list, others to a tensor on their own device, so that reporting never waits for a GPU. A collection hands
+the totals to every collector and starts them anew: the statistics of a tick are rounded as if there had been no other,
+so that a run that was interrupted and goes on finds the same numbers.
 """
 
 import math
 import re
+import weakref
 
 import numpy as np
 import torch
@@ -14,9 +17,10 @@ import dnnlib
 
 _rank = 0
 _sync_device: torch.device | None = None  # where the totals of all processes are added up; None: one process
-_cpu_totals: dict[str, list[float]] = {}  # name → [count, sum, sum of squares]
+_cpu_totals: dict[str, list[float]] = {}  # name → [count, sum, sum of squares] since the last collection
 _device_totals: dict[str, dict[torch.device, torch.Tensor]] = {}  # name → device → the same three
-_world_totals: dict[str, np.ndarray] = {}  # the same three, of all processes, as of the last collection
+_world_names: set[str] = set()  # reported by any process, as of the last collection
+_collectors: weakref.WeakSet = weakref.WeakSet()
 
 
 def init_multiprocessing(rank: int, sync_device: torch.device | None) -> None:
@@ -74,25 +78,27 @@ class Collector:
     def __init__(self, regex: str = '.*', keep_previous: bool = True):
         self._regex = re.compile(regex)
         self._keep_previous = keep_previous
-        self._seen: dict[str, np.ndarray] = {}  # world totals as of the last update
-        self._moments: dict[str, np.ndarray] = {}  # what came in between the last two
-        self.update()
-        self._moments.clear()
+        self._waiting: dict[str, np.ndarray] = {}  # collected since the last update
+        self._moments: dict[str, np.ndarray] = {}  # what came in between the last two updates
+        _synchronize()  # what was reported before belongs to the collectors before
+        _collectors.add(self)
 
     def names(self) -> list[str]:
         """The names reported so far, by any process as of the last update, that the regex matches."""
-        return sorted(name for name in {*_world_totals, *_local_names()} if self._regex.fullmatch(name))
+        return sorted(name for name in _world_names | _local_names() if self._regex.fullmatch(name))
 
     def update(self) -> None:
         """Takes over what was reported since the last update; with several processes, on all ranks together."""
         _synchronize()
         if not self._keep_previous:
             self._moments.clear()
-        for name in self.names():
-            new = _world_totals[name] - self._seen.get(name, 0)
-            self._seen[name] = _world_totals[name]
-            if new[0] != 0:
-                self._moments[name] = new
+        self._moments.update((name, new) for name, new in self._waiting.items() if new[0] != 0)
+        self._waiting.clear()
+
+    def _receive(self, totals: dict[str, np.ndarray]) -> None:
+        for name, new in totals.items():
+            if self._regex.fullmatch(name):
+                self._waiting[name] = self._waiting.get(name, 0) + new
 
     def num(self, name: str) -> int:
         """How many values came in; 0 where none did."""
@@ -129,23 +135,28 @@ def _local_names() -> set[str]:
 
 
 def _synchronize() -> None:
-    """Brings the world totals up to date. Ranks need not have reported the same names."""
+    """Hands what was reported since the last time to all collectors. Ranks need not have reported the same names."""
     names = sorted(_local_names())
-    totals = {name: _local_total(name) for name in names}
-    if _sync_device is None:
-        _world_totals.update(totals)
-        return
-    per_rank = [None] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(per_rank, names)
-    names = sorted(set().union(*per_rank))
-    if names:
-        summed = torch.from_numpy(np.stack([totals.get(name, np.zeros(3)) for name in names])).to(_sync_device)
-        torch.distributed.all_reduce(summed)
-        _world_totals.update(zip(names, summed.cpu().numpy()))
+    totals = {name: _take_local(name) for name in names}
+    if _sync_device is not None:
+        per_rank = [None] * torch.distributed.get_world_size()
+        torch.distributed.all_gather_object(per_rank, names)
+        names = sorted(set().union(*per_rank))
+        if names:
+            summed = torch.from_numpy(np.stack([totals.get(name, np.zeros(3)) for name in names])).to(_sync_device)
+            torch.distributed.all_reduce(summed)
+            totals = dict(zip(names, summed.cpu().numpy()))
+    _world_names.update(names)
+    for collector in _collectors:
+        collector._receive(totals)
 
 
-def _local_total(name: str) -> np.ndarray:
+def _take_local(name: str) -> np.ndarray:
+    """This process's totals of a name, which start at zero again."""
     total = np.array(_cpu_totals.get(name, [0.0, 0.0, 0.0]))
     for moments in _device_totals.get(name, {}).values():
         total = total + moments.cpu().numpy()
+        moments.zero_()
+    if name in _cpu_totals:
+        _cpu_totals[name] = [0.0, 0.0, 0.0]
     return total
