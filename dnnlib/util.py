@@ -375,4 +375,4 @@ def _brief(error: Exception) -> str:
             break
         error = inner
     text = str(error.args[-1] if error.args else error) or type(error).__name__
-    return text.splitlines()[0].split('>: ')[-1].rstrip('.')
+    return re.sub(r'^\w+\([^)]*\): ', '', text.splitlines()[0]).rstrip('.')

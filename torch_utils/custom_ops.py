@@ -56,7 +56,7 @@ def get_plugin(module_name: str, sources: list[str], **build_kwargs) -> ModuleTy
         try:
             if not os.path.isdir(folder):
                 _build(module_name, sources, build_kwargs, folder)
-            _plugins[folder] = _load(module_name, folder)
+            _plugins[folder] = _load(folder)
         except Exception as error:
             say('Failed.')
             raise RuntimeError(f'Plugin {module_name} could not be built: {_in_one_line(error)}') from error
@@ -97,9 +97,10 @@ def _build(module_name: str, sources: list[str], build_kwargs: dict, folder: str
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _load(module_name: str, folder: str) -> ModuleType:
-    [path] = glob.glob(os.path.join(glob.escape(folder), f'{module_name}.[sp][oy]*'))
-    spec = importlib.util.spec_from_file_location(module_name, path)
+def _load(folder: str) -> ModuleType:
+    [path] = [os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(('.so', '.pyd'))]
+    name = os.path.splitext(os.path.basename(path))[0]  # torch appends a version to a name it has built before
+    spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

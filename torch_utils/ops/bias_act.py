@@ -70,12 +70,12 @@ class _Hinge(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x, b, dim, slope, gain, clamp):
-        if x.numel() == 0:
-            y = torch.empty_like(x)
-        elif b is None:
+        if b is None:
             y = x * gain
+        elif gain != 1 and x.dtype in (torch.float32, torch.float64):
+            y = torch.add(_along(b * gain, dim, x), x, alpha=gain)  # one pass instead of two, a rounding more
         else:
-            y = torch.add(x, _along(b, dim, x))
+            y = x + _along(b, dim, x)
             y = y.mul_(gain) if gain != 1 else y
         if slope == 0:
             y.relu_()

@@ -76,7 +76,7 @@ class Geometry(NamedTuple):
 
 def parse_scaling(scaling) -> tuple[int, int]:
     """An int or [x, y] → (x, y), each at least 1."""
-    x, y = (scaling, scaling) if isinstance(scaling, (int, np.integer)) else scaling
+    x, y = scaling if isinstance(scaling, (tuple, list, np.ndarray)) else (scaling, scaling)
     if int(x) != x or int(y) != y or x < 1 or y < 1:
         raise ValueError(f'A resampling factor is an integer of at least 1, not {scaling}.')
     return int(x), int(y)
@@ -84,7 +84,7 @@ def parse_scaling(scaling) -> tuple[int, int]:
 
 def parse_padding(padding) -> tuple[int, int, int, int]:
     """An int, [x, y] or [x0, x1, y0, y1] → (x0, x1, y0, y1)."""
-    values = [padding] if isinstance(padding, (int, np.integer)) else list(padding)
+    values = list(padding) if isinstance(padding, (tuple, list, np.ndarray)) else [padding]
     if len(values) not in (1, 2, 4) or any(int(v) != v for v in values):
         raise ValueError(f'Padding is an integer, [x, y] or [x0, x1, y0, y1], not {padding}.')
     values = [int(v) for v in values]
