@@ -18,7 +18,7 @@ import torch.overrides
 
 import dnnlib
 from dnnlib import EasyDict
-from stylegan2_mspe import networks, safe_pickle
+from stylegan2_mspe import dataset, networks, safe_pickle
 from stylegan2_mspe.files import atomic_write
 from stylegan2_mspe.safe_pickle import Call, Refused
 
@@ -28,10 +28,6 @@ CLASSES = {'Generator': networks.Generator, 'Discriminator': networks.Discrimina
            'MappingNetwork': networks.MappingNetwork, 'SynthesisNetwork': networks.SynthesisNetwork}
 PARTS = {'SynthesisBlock', 'SynthesisLayer', 'ToRGBLayer', 'FullyConnectedLayer', 'Conv2dLayer', 'DiscriminatorBlock',
          'MinibatchStdLayer', 'DiscriminatorEpilogue', 'AugmentPipe'}
-
-# Dataset classes: the name written to files → ours. A name from a file is looked up here and never imported.
-DATASETS = {'training.dataset.ImageFolderDataset': 'stylegan2_mspe.dataset.ImageFolderDataset',
-            'stylegan2_mspe.dataset.DemoDataset': 'stylegan2_mspe.dataset.DemoDataset'}
 
 MAX_LAYERS = 1000       # of a mapping network
 MAX_NUMBER = 2 ** 31    # among a constructor's arguments
@@ -58,7 +54,8 @@ def load_network_pkl(source: str | os.PathLike | IO[bytes]) -> dict[str, Any]:
             raise Refused('holds no G_ema, the generator that every network file has')
         return _restore(content)
     except Refused as error:
-        raise NetworkFileError(f'{name} {error}') from error
+        prefix = name if data[:1] == pickle.PROTO else f'{name} is not a network file: read as a pickle, it'
+        raise NetworkFileError(f'{prefix} {error}') from error
     except EOFError as error:
         raise NetworkFileError(f'{name} ends too early: it holds {len(data)} bytes of a larger network') from error
     except Exception as error:  # a damaged pickle makes the reader stumble over anything
@@ -73,26 +70,13 @@ def save_network_pkl(path: str | os.PathLike, *, G: torch.nn.Module, D: torch.nn
 
     Networks with the same weights are written once. The file appears when it is complete. Raises OSError.
     """
-    content = dict(training_set_kwargs=_written_kwargs(training_set_kwargs))
+    content = dict(training_set_kwargs=dict(training_set_kwargs) if training_set_kwargs else None)
     for key, module in dict(G=G, D=D, G_ema=G_ema, augment_pipe=augment_pipe).items():
         twin = next((done for done in content.values() if isinstance(module, torch.nn.Module) and _equal(done, module)),
                     None)
         content[key] = _snapshot(module) if twin is None else twin
     with atomic_write(path) as file:
         pickle.dump(content, file)
-
-
-def as_dataset_kwargs(kwargs: dict | None) -> dict | None:
-    """Recorded training_set_kwargs with the dataset's class named as in this package.
-
-    Raises ValueError for a class that is not in DATASETS.
-    """
-    if not kwargs:
-        return None
-    found = kwargs.get('class_name')
-    if found not in DATASETS and found not in DATASETS.values():
-        raise Refused(f'names the dataset class {str(found)[:80]!r}, expected one of {", ".join(DATASETS)}')
-    return EasyDict(kwargs, class_name=DATASETS.get(found, found))
 
 
 # ----- reading ------------------------------------------------------------------------------------------------------
@@ -110,7 +94,7 @@ def _read(source) -> tuple[str, bytes]:
     if hasattr(source, 'read'):
         return str(getattr(source, 'name', 'the network file')), source.read()
     name = os.fspath(source)
-    if '://' in name and dnnlib.util.is_url(name, allow_file_urls=True):
+    if dnnlib.util.is_url(name, allow_file_urls=True):
         with dnnlib.util.open_url(name, verbose=False) as file:
             return name, file.read()
     if os.path.isdir(name):
@@ -137,8 +121,19 @@ def _restore(content: dict) -> dict[str, Any]:
             # Augmentation has no parameters to go on from; a run that wants it builds its own.
             built[id(value)] = None if value.class_name == 'AugmentPipe' else _build(key, value)
     result = {key: built[id(value)] if isinstance(value, Recorded) else value for key, value in content.items()}
-    result['training_set_kwargs'] = as_dataset_kwargs(_plain(result.get('training_set_kwargs')))
+    result['training_set_kwargs'] = _dataset_kwargs(result.get('training_set_kwargs'))
     return {'G': None, 'D': None, 'augment_pipe': None, **result}
+
+
+def _dataset_kwargs(kwargs: Any) -> dict | None:
+    """Plain arguments for `dataset.construct_dataset`, whose class name is in its table, or None."""
+    kwargs = _plain(kwargs)
+    if not kwargs:
+        return None
+    found = kwargs.get('class_name') if isinstance(kwargs, dict) else kwargs
+    if found not in dataset.CLASSES:
+        raise Refused(f'names the dataset class {str(found)[:80]!r}, expected one of {", ".join(dataset.CLASSES)}')
+    return kwargs
 
 
 class _Shapes(torch.overrides.TorchFunctionMode):
@@ -261,11 +256,3 @@ def _equal(first: Any, second: torch.nn.Module) -> bool:
         return False
     pairs = zip(first.state_dict().values(), second.state_dict().values(), strict=True)
     return all(one.shape == other.shape and torch.equal(one, other.cpu()) for one, other in pairs)
-
-
-def _written_kwargs(kwargs: dict | None) -> dict | None:
-    """training_set_kwargs under the names that other readers know."""
-    if not kwargs:
-        return None
-    names = {ours: written for written, ours in DATASETS.items()}
-    return dict(kwargs, class_name=names.get(kwargs.get('class_name'), kwargs.get('class_name')))

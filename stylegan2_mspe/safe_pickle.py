@@ -92,6 +92,10 @@ class _Machine(pickle._Unpickler):
         elif not isinstance(target, dict):  # attributes of a dictionary say nothing about a network
             raise Refused(f'sets attributes of a {type(target).__name__}')
 
+    def bytearray8(self):
+        size = int.from_bytes(self.read(8), 'little')
+        self.append(self.read(size))  # raises for more than there is, where the original allocates it first
+
     def setitem(self):
         value, key = self.stack.pop(), self.stack.pop()
         self.put([key, value])
@@ -117,10 +121,11 @@ class _Machine(pickle._Unpickler):
 
     for _code, _function in [(pickle.REDUCE, reduce), (pickle.NEWOBJ, newobj), (pickle.BUILD, build),
                              (pickle.SETITEM, setitem), (pickle.SETITEMS, setitems), (pickle.DICT, new_dict),
-                             (pickle.ADDITEMS, additems), (pickle.FROZENSET, frozenset)]:
+                             (pickle.ADDITEMS, additems), (pickle.FROZENSET, frozenset),
+                             (pickle.BYTEARRAY8, bytearray8)]:
         dispatch[_code[0]] = _function
     for _code in [pickle.INST, pickle.OBJ, pickle.NEWOBJ_EX, pickle.EXT1, pickle.EXT2, pickle.EXT4,
-                  pickle.BYTEARRAY8, pickle.NEXT_BUFFER, pickle.READONLY_BUFFER]:
+                  pickle.NEXT_BUFFER, pickle.READONLY_BUFFER]:
         dispatch[_code[0]] = refuse
 
 
@@ -243,6 +248,7 @@ NAMES = {
     ('collections', 'OrderedDict'): Call(_make_ordered_dict),
     ('dnnlib.util', 'EasyDict'): Fill(EasyDict),
     ('builtins', 'set'): Call(_make_set),
+    ('__builtin__', 'set'): Call(_make_set),
     ('_codecs', 'encode'): Call(_encode),
     ('numpy', 'dtype'): Call(_make_dtype),
     ('numpy', 'ndarray'): 'numpy.ndarray',

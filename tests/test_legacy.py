@@ -1,0 +1,363 @@
+"""Network pickles: what is read equals what was written, and nothing in a file is ever executed."""
+
+import builtins
+import collections
+import io
+import os
+import pickle
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from stylegan2_mspe import legacy, networks
+from stylegan2_mspe.legacy import NetworkFileError, load_network_pkl, save_network_pkl
+from tests.golden import fill
+from torch_utils import persistence
+
+KWARGS = dict(class_name='training.dataset.ImageFolderDataset', path='digits.zip', use_labels=False)
+
+
+def make_generator(seed=1, **kwargs):
+    options = dict(z_dim=8, c_dim=0, w_dim=8, img_resolution=16, img_channels=3, mapping_kwargs=dict(num_layers=2),
+                   synthesis_kwargs=dict(channel_base=64, channel_max=8, num_fp16_res=1, conv_clamp=256, pe='mspe'))
+    return fill(networks.Generator(**{**options, **kwargs}), seed)
+
+
+def make_discriminator(**kwargs):
+    return fill(networks.Discriminator(**{**dict(c_dim=0, img_resolution=16, img_channels=3, channel_base=64,
+                                                 channel_max=8), **kwargs}))
+
+
+@pytest.fixture(scope='module')
+def generator():
+    return make_generator()
+
+
+@pytest.fixture(scope='module')
+def network_file(generator, tmp_path_factory):
+    path = tmp_path_factory.mktemp('networks') / 'network-snapshot-000001.pkl'
+    save_network_pkl(path, G=generator, D=make_discriminator(), G_ema=generator, training_set_kwargs=KWARGS)
+    return path
+
+
+def draw(G, canvas=None):
+    z = torch.from_numpy(np.random.RandomState(0).randn(2, G.z_dim))
+    c = torch.eye(G.c_dim)[:2] if G.c_dim else None
+    return G(z, c, noise_mode='const', canvas=canvas)
+
+
+# ----- what is written comes back -----------------------------------------------------------------------------------
+
+
+def test_round_trip_gives_equal_networks(generator, network_file):
+    content = load_network_pkl(network_file)
+    assert content['training_set_kwargs'] == KWARGS and content['augment_pipe'] is None
+    assert content['G'] is content['G_ema']                                 # one network, written once
+    torch.testing.assert_close(draw(content['G_ema']), draw(generator), rtol=0, atol=0)
+    images = torch.randn([3, 3, 16, 16])
+    torch.testing.assert_close(content['D'](images, None), make_discriminator()(images, None), rtol=0, atol=0)
+    for module in (content['G_ema'], content['D']):
+        assert not module.training and not any(p.requires_grad or p.device.type != 'cpu' for p in module.parameters())
+        assert not any(tensor.is_meta for tensor in [*module.parameters(), *module.buffers()])
+    assert content['G_ema'].init_kwargs == generator.init_kwargs
+
+
+@pytest.mark.parametrize('kwargs', [
+    dict(img_channels=1), dict(img_channels=4), dict(c_dim=3),
+    dict(synthesis_kwargs=dict(channel_base=64, channel_max=8, architecture='resnet', resample_filter=[1, 2, 1])),
+    dict(synthesis_kwargs=dict(channel_base=64, channel_max=8, architecture='orig', use_noise=False, pe='sspe')),
+])
+def test_round_trip_of_unusual_networks(tmp_path, kwargs):
+    G = make_generator(**kwargs)
+    D = make_discriminator(c_dim=G.c_dim, img_channels=G.img_channels, block_kwargs=dict(freeze_layers=2))
+    save_network_pkl(tmp_path / 'a.pkl', G=make_generator(seed=2, **kwargs), D=D, G_ema=G, training_set_kwargs=None)
+    content = load_network_pkl(str(tmp_path / 'a.pkl'))
+    torch.testing.assert_close(draw(content['G_ema']), draw(G), rtol=0, atol=0)
+    assert not torch.equal(draw(content['G']), draw(G)) and content['training_set_kwargs'] is None
+    assert content['D'].state_dict().keys() == D.state_dict().keys()
+
+
+def test_open_files_and_file_urls_are_read(network_file, generator):
+    with open(network_file, 'rb') as file:
+        assert load_network_pkl(file)['G_ema'].z_dim == 8
+    assert load_network_pkl(io.BytesIO(network_file.read_bytes()))['G_ema'].z_dim == 8
+    assert load_network_pkl(network_file.as_uri())['G_ema'].z_dim == 8
+
+
+def test_what_is_saved_can_be_saved_again_and_says_nothing_of_the_run(tmp_path, generator):
+    G = make_generator().train().requires_grad_(True)
+    networks.set_precision(G, torch.bfloat16)
+    base = torch.zeros([1000])
+    G.mapping.w_avg = base[:8].copy_(G.mapping.w_avg)                       # a view of something larger
+    before = G.state_dict()
+    for _ in range(2):
+        save_network_pkl(tmp_path / 'a.pkl', G=G, D=None, G_ema=G, training_set_kwargs=KWARGS)
+        assert G.state_dict().keys() == before.keys()
+        G = load_network_pkl(tmp_path / 'a.pkl')['G_ema']
+    assert not any(getattr(part, 'half_dtype', None) for part in G.modules())
+    assert G.mapping.w_avg.untyped_storage().nbytes() == 32
+    torch.testing.assert_close(draw(G), draw(generator), rtol=0, atol=0)
+
+
+def test_an_ordinary_unpickler_with_our_packages_opens_it(network_file, generator):
+    with open(network_file, 'rb') as file:
+        content = pickle.load(file)
+    assert list(content) == ['training_set_kwargs', 'G', 'D', 'G_ema', 'augment_pipe']
+    assert not content['G_ema'].training
+    torch.testing.assert_close(draw(content['G_ema']), draw(generator), rtol=0, atol=0)
+
+
+def test_reading_does_not_import_the_compiler(network_file):
+    code = f'import sys; from stylegan2_mspe import legacy; legacy.load_network_pkl({str(network_file)!r}); ' \
+           'print("torch._dynamo" in sys.modules or "torch._inductor" in sys.modules)'
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == 'False'
+
+
+# ----- pickles of other writers -------------------------------------------------------------------------------------
+
+
+class Foreign:
+    """Pickles a module as StyleGAN2-ADA-PyTorch does, with any source text, class name and changes of the state."""
+
+    def __init__(self, module, source='', **changes):
+        self.module, self.source, self.changes = module, source, changes
+
+    def __reduce__(self):
+        state = collections.OrderedDict(self.module.__dict__)
+        state['_modules'] = collections.OrderedDict((name, Foreign(child, self.source))
+                                                    for name, child in self.module._modules.items())
+        state.update(self.changes.get('state', {}))
+        meta = dict(type='class', version=6, module_src=self.source, class_name=type(self.module).__name__, state=state)
+        meta.update({key: value for key, value in self.changes.items() if key != 'state'})
+        return persistence._reconstruct_persistent_obj, (meta,)
+
+
+def read(content, protocol=pickle.DEFAULT_PROTOCOL):
+    return load_network_pkl(io.BytesIO(pickle.dumps(content, protocol)))
+
+
+@pytest.mark.parametrize('protocol', [2, 3, 4, 5])
+def test_protocols_source_text_and_numpy_numbers(generator, tmp_path, protocol):
+    marker = tmp_path / 'executed'
+    source = f'open({str(marker)!r}, "w").close()\nraise SystemExit'
+    kwargs = dict(KWARGS, max_size=np.int64(7), stretch=np.float32(0.5), table=np.arange(6).reshape(2, 3))
+    state = dict(_init_kwargs=dict(generator.init_kwargs, z_dim=np.int32(8)))
+    content = read(dict(G_ema=Foreign(generator, source, state=state), training_set_kwargs=kwargs), protocol)
+    torch.testing.assert_close(draw(content['G_ema']), draw(generator), rtol=0, atol=0)
+    assert content['training_set_kwargs'] == dict(KWARGS, max_size=7, stretch=0.5, table=[[0, 1, 2], [3, 4, 5]])
+    assert not marker.exists() and content['D'] is None
+
+
+def test_names_of_numpy_1_are_known(generator):
+    data = pickle.dumps(dict(G_ema=generator, training_set_kwargs=dict(KWARGS, max_size=np.int64(7))), protocol=3)
+    assert b'cnumpy._core.multiarray\n' in data
+    old = data.replace(b'cnumpy._core.multiarray\n', b'cnumpy.core.multiarray\n')
+    assert load_network_pkl(io.BytesIO(old))['training_set_kwargs']['max_size'] == 7
+
+
+# ----- pickles that want something else -----------------------------------------------------------------------------
+
+
+class Calls:
+    """Pickles as a call of a function."""
+
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+def nested_pickle():
+    """Tensor data that are a pickle of another kind."""
+    return Calls(torch.storage._load_from_bytes, pickle.dumps(Calls(os.system, 'true')))
+
+
+@pytest.mark.parametrize('content, asked', [
+    (lambda: Calls(os.system, 'touch {}'), r'(posix|nt)\.system'),
+    (lambda: dict(G_ema=Calls(eval, 'open({!r}, "w")')), r'builtins\.eval'),
+    (lambda: dict(G_ema=Calls(exec, 'open({!r}, "w")')), r'builtins\.exec'),
+    (lambda: dict(G_ema=Calls(getattr, os, 'system')), r'builtins\.getattr|module'),
+    (lambda: dict(G_ema=Calls(builtins.open, '{}', 'w')), r'(_?io)\.open'),
+    (lambda: dict(G_ema=None, x=Calls(subprocess.Popen, ['touch', '{}'])), r'subprocess\.Popen'),
+    (lambda: dict(G_ema=None, x=Calls(torch.load, '{}')), r'torch\.serialization\.load'),
+    (lambda: dict(G_ema=nested_pickle()), 'tensor data'),
+])
+def test_code_is_refused_by_name_and_not_run(tmp_path, content, asked):
+    marker = tmp_path / 'executed'
+    try:
+        data = pickle.dumps(content())
+    except TypeError:                           # a module does not pickle: say it by hand
+        data = b'c__builtin__\ngetattr\n(cos\nsystem\nS"x"\ntR.'.replace(b'__builtin__', b'builtins')
+    data = data.replace(b'{}', str(marker).encode()[:2])
+    with pytest.raises(NetworkFileError, match=asked) as caught:
+        load_network_pkl(io.BytesIO(data))
+    assert '\n' not in str(caught.value) and not marker.exists() and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('data, asked', [
+    (b'cos\nsystem\n(S"true"\ntR.', r'os\.system'),
+    (b'(S"true"\nios\nsystem\n.', 'instruction'),                            # INST
+    (b'\x80\x04\x8c\x02os\x8c\x06system\x93.', r'os\.system'),              # STACK_GLOBAL
+    (b'\x80\x02\x82\x01.', 'instruction'),                                   # EXT1
+    (b'\x80\x02X\x01\x00\x00\x00aQ.', 'persistent id'),
+    (b'Pname\n.', 'persistent id'),
+    (b'\x80\x02cnumpy\nndarray\n(J\xff\xff\xff\x7ftR.', 'calls a str'),
+    (b'\x80\x02ccollections\nOrderedDict\n]]()Nea\x85R.', 'has a tuple as a key'),
+    (b'\x80\x02}))s.', 'has a tuple as a key'),
+    (b'\x80\x02]}b.', 'sets attributes of a list'),
+    (b'\x80\x02]K\x00K\x00s.', 'sets items of a list'),
+])
+def test_hand_made_programs_are_refused(data, asked):
+    with pytest.raises(NetworkFileError, match=asked):
+        load_network_pkl(io.BytesIO(data))
+
+
+@pytest.mark.parametrize('changes, asked', [
+    (dict(class_name='os.system'), r"the class 'os\.system'"),
+    (dict(class_name='Trainer'), "the class 'Trainer'"),
+    (dict(type='function'), 'unknown form'),
+    (dict(state=dict(_init_kwargs=dict(z_dim=8, c_dim=0, w_dim=8, img_resolution=16, img_channels=3, hidden=5))), 'hidden'),
+    (dict(state=dict(_init_kwargs=dict(z_dim=2 ** 40))), '1099511627776'),
+    (dict(state=dict(_init_args=(torch.zeros(3),))), 'Tensor among its arguments'),
+    (dict(state=dict(_parameters=dict(extra=torch.zeros(3)))), r'unknown parameter G_ema\.extra'),
+    (dict(state=dict(_modules={})), r'lacks parameter G_ema\.'),
+])
+def test_networks_of_another_kind_are_refused(generator, changes, asked):
+    with pytest.raises(NetworkFileError, match=asked):
+        read(dict(G_ema=Foreign(generator, **changes)))
+
+
+def test_shapes_have_to_agree(generator):
+    kwargs = dict(generator.init_kwargs, w_dim=9)
+    with pytest.raises(NetworkFileError, match=r'G_ema\.\S+ of shape \[8.*\], expected \['):
+        read(dict(G_ema=Foreign(generator, state=dict(_init_kwargs=kwargs))))
+
+
+@pytest.mark.parametrize('kwargs', [
+    dict(z_dim=2 ** 30, w_dim=2 ** 30),                             # 2^60 numbers
+    dict(mapping_kwargs=dict(num_layers=10 ** 8)),
+    dict(img_resolution=2 ** 31),
+    dict(synthesis_kwargs=dict(channel_base=2 ** 31, channel_max=2 ** 31)),
+    dict(synthesis_kwargs=dict(activation='os.system')),
+    dict(synthesis_kwargs=dict(resample_filter='os.system')),
+    dict(synthesis_kwargs=dict(pe='os.system')),
+])
+def test_hostile_arguments_end_in_a_sentence_and_quickly(generator, kwargs):
+    start = time.monotonic()
+    with pytest.raises(NetworkFileError):
+        read(dict(G_ema=Foreign(generator, state=dict(_init_kwargs=dict(generator.init_kwargs, **kwargs)))))
+    assert time.monotonic() - start < 5
+
+
+def bomb(depth, width=2):
+    value = []
+    for _ in range(depth):
+        value = [value] * width
+    return value
+
+
+@pytest.mark.parametrize('value', [bomb(60), bomb(300, 1), {'a': bomb(40)}, [0] * 200_000])
+def test_bombs_among_the_arguments_end_in_a_sentence(generator, value):
+    with pytest.raises(NetworkFileError, match='without end'):
+        read(dict(G_ema=Foreign(generator, state=dict(_init_kwargs=dict(generator.init_kwargs, mapping_kwargs=value)))))
+
+
+def test_deep_and_wide_programs_end_in_a_sentence():
+    deep = b'\x80\x02' + b']' * 200_000 + b'a' * 199_999 + b'.'                 # a list in a list in a list …
+    tuples = b'\x80\x02)' + b'\x85' * 200_000 + b'q\x00}h\x000s.'
+    key = b'\x80\x02})' + b'2\x86' * 100 + b'Ns.'                               # hashing it takes 2^100 steps
+    for data in (deep, tuples, key):
+        with pytest.raises(NetworkFileError):
+            load_network_pkl(io.BytesIO(data))
+
+
+def storage_bytes(count, dtype=torch.float32):
+    buffer = io.BytesIO()
+    torch.save(torch.zeros(count, dtype=dtype).storage(), buffer, _use_new_zipfile_serialization=False)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize('offset, size, stride', [
+    (0, (2 ** 42,), (1,)), (0, (2 ** 42,), (0,)), (0, (5,), (1,)), (2, (3,), (1,)), (0, (2, 2), (4, 1)),
+    (-1, (2,), (1,)), (0, (2,), (-1,)), (0, (1,) * 20, (1,) * 20), (0, (2, 2), (1,)),
+])
+def test_tensors_stay_within_their_data(offset, size, stride):
+    storage = Calls(torch.storage._load_from_bytes, storage_bytes(4))
+    tensor = Calls(torch._utils._rebuild_tensor_v2, storage, offset, size, stride, False, collections.OrderedDict())
+    with pytest.raises(NetworkFileError):
+        read(dict(G_ema=None, x=tensor))
+
+
+def test_a_claim_of_2_to_the_42_bytes_allocates_nothing():
+    data = storage_bytes(4)
+    for claim in (data[:-24] + (2 ** 40).to_bytes(8, 'little') + data[-16:],    # the count before the numbers
+                  b'\x80\x04\x8e' + (2 ** 42).to_bytes(8, 'little') + b'x.'):    # as the pickle itself
+        content = claim if claim[:3] == b'\x80\x04\x8e' else pickle.dumps(Calls(torch.storage._load_from_bytes, claim))
+        with pytest.raises(NetworkFileError):
+            load_network_pkl(io.BytesIO(content))
+
+
+def test_dataset_classes_are_looked_up_and_never_imported(generator):
+    with pytest.raises(NetworkFileError, match=r"the dataset class 'os\.system'"):
+        read(dict(G_ema=generator, training_set_kwargs=dict(class_name='os.system', path='x')))
+
+
+# ----- damaged and other files --------------------------------------------------------------------------------------
+
+
+def test_truncated_files_end_in_a_sentence(network_file):
+    data = network_file.read_bytes()
+    for length in [0, 1, 2, 5, 100, len(data) // 3, len(data) // 2, len(data) - 100, len(data) - 1]:
+        with pytest.raises(NetworkFileError) as caught:
+            load_network_pkl(io.BytesIO(data[:length]))
+        assert '\n' not in str(caught.value)
+
+
+def test_flipped_bytes_never_end_in_a_traceback(network_file):
+    data, random = network_file.read_bytes(), np.random.RandomState(0)
+    head = data.index(b'_load_from_bytes') + 2000
+    for _ in range(60):
+        damaged = bytearray(data)
+        for position in random.randint(0, head, size=3):
+            damaged[position] = random.randint(256)
+        try:
+            load_network_pkl(io.BytesIO(bytes(damaged)))
+        except NetworkFileError as error:
+            assert '\n' not in str(error)
+
+
+@pytest.mark.parametrize('data, found', [
+    (b'\x89PNG\r\n\x1a\n....', 'not a network file'), (b'PK\x03\x04....', 'not a network file'),
+    (pickle.dumps([1, 2]), 'something else'), (pickle.dumps(dict(G=None)), 'no G_ema'),
+    (pickle.dumps(dict(G_ema=5)), 'something else'),
+])
+def test_other_files_are_named(tmp_path, data, found):
+    (tmp_path / 'a.pkl').write_bytes(data)
+    with pytest.raises(NetworkFileError, match=rf'a\.pkl.*{found}'):
+        load_network_pkl(tmp_path / 'a.pkl')
+
+
+def test_missing_files_and_folders(tmp_path):
+    with pytest.raises(FileNotFoundError, match='none.pkl'):
+        load_network_pkl(tmp_path / 'none.pkl')
+    with pytest.raises(NetworkFileError, match='is a folder'):
+        load_network_pkl(tmp_path)
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, generator, monkeypatch):
+    path = tmp_path / 'a.pkl'
+    path.write_bytes(b'old')
+
+    def fill_the_disk(content, file):
+        file.write(b'half')
+        raise OSError(28, 'No space left on device')
+    monkeypatch.setattr(legacy.pickle, 'dump', fill_the_disk)
+    with pytest.raises(OSError, match='No space'):
+        save_network_pkl(path, G=generator, D=None, G_ema=generator, training_set_kwargs=None)
+    assert path.read_bytes() == b'old' and len(list(tmp_path.iterdir())) == 1

@@ -1,0 +1,305 @@
+"""The command line of generate: what it writes, where, how large, what it says, how it fails."""
+
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+
+from stylegan2_mspe import default_network, images, legacy, networks, rendering
+from stylegan2_mspe.pe import Canvas
+from tests.golden import fill
+from tools import generate
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def make_generator(img_channels=3, c_dim=0, pe='mspe'):
+    return fill(networks.Generator(
+        z_dim=8, c_dim=c_dim, w_dim=8, img_resolution=16, img_channels=img_channels, mapping_kwargs=dict(num_layers=2),
+        synthesis_kwargs=dict(channel_base=64, channel_max=8, num_fp16_res=1, conv_clamp=256, pe=pe)))
+
+
+def save(path, **kwargs):
+    G = make_generator(**kwargs)
+    with torch.no_grad():   # filled networks are louder than trained ones: bring pictures into [-1, 1]
+        for block in G.synthesis.children():
+            block.torgb.weight.mul_(0.2)
+            block.torgb.bias.mul_(0.2)
+    legacy.save_network_pkl(path, G=G, D=None, G_ema=G, training_set_kwargs=None)
+    return G
+
+
+@pytest.fixture(scope='module')
+def network(tmp_path_factory):
+    path = tmp_path_factory.mktemp('network') / 'a.pkl'
+    return path, save(path)
+
+
+@pytest.fixture
+def run(network, tmp_path, monkeypatch):
+    """run(arguments) → (names of the files written, text printed), in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments, network=network[0]):
+        result = CliRunner().invoke(generate.main, [f'--network={network}', '--outdir=o', *arguments])
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert result.exit_code == 0, result.output
+        return sorted(path.name for path in (tmp_path / 'o').iterdir()), result.output
+    return run
+
+
+def read(path):
+    with Image.open(path) as picture:
+        pixels = np.asarray(picture)
+    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+
+def expected(G, seed, canvas=None, noise_mode='const', psi=1, c=None):
+    z = torch.from_numpy(np.random.RandomState(seed).randn(1, G.z_dim))
+    return images.to_uint8(G(z, c, truncation_psi=psi, noise_mode=noise_mode, canvas=canvas)[0])
+
+
+def assert_alike(found, wanted):
+    """Equal but for the rounding of a level here and there: batches of other sizes add up in another order."""
+    assert found.shape == wanted.shape and wanted.std() > 10
+    difference = np.abs(found.astype(int) - wanted)
+    assert difference.max() <= 1 and (difference > 0).mean() < 0.01
+
+
+# ----- what is written ----------------------------------------------------------------------------------------------
+
+
+def test_seeds_are_stylegan2s(run, network):
+    files, output = run('--seeds=3,5-6')
+    assert files == ['grid.png', 'seed0003.png', 'seed0005.png', 'seed0006.png']
+    for seed in (3, 5, 6):
+        assert_alike(read(f'o/seed{seed:04d}.png'), expected(network[1], seed))
+    assert f'Network: {network[0]}' in output and 'Wrote 3 pictures' in output
+
+
+def test_trunc_and_noise_mode(run, network):
+    run('--seeds=1', '--trunc=0.5', '--noise_mode=none')
+    assert_alike(read('o/seed0001.png'), expected(network[1], 1, noise_mode='none', psi=0.5))
+    run('--seeds=1', '--noise-mode=random')
+    assert read('o/seed0001.png').shape == (3, 16, 16)
+
+
+def test_each_shift_has_its_column_and_its_name(run, network):
+    files, _ = run('--seeds=0-1', '--shift=4', '--shift', '-2,0.5', '--shift=4.0')
+    assert files == ['grid.png', 'seed0000-shift-2_0.5.png', 'seed0000.png', 'seed0001-shift-2_0.5.png', 'seed0001.png']
+    for seed in (0, 1):
+        first, second = (Canvas.identity(16).shifted(*shift) for shift in [(4, 4), (-2, 0.5)])
+        assert_alike(read(f'o/seed{seed:04d}.png'), expected(network[1], seed, first))
+        assert_alike(read(f'o/seed{seed:04d}-shift-2_0.5.png'), expected(network[1], seed, second))
+
+
+def test_a_shift_by_the_trained_size_goes_once_round(run):
+    run('--seeds=0', '--shift=0', '--shift=16', '--shift=0,-32', '--noise-mode=none')
+    for name in ('seed0000-shift16_16.png', 'seed0000-shift0_-32.png'):
+        assert_alike(read(f'o/{name}'), read('o/seed0000.png'))
+    run('--seeds=0', '--shift=0', '--shift=16', '--no-wrap')
+    assert np.abs(read('o/seed0000-shift16_16.png').astype(int) - read('o/seed0000.png')).mean() > 5
+
+
+def test_canvas_then_shift_then_size(run, network):
+    run('--seeds=2', '--canvas=16x31', '--shift=8,3', '--size=32x62')
+    canvas = Canvas.identity(16).extended(0, 0, 7, 8).shifted(8, 3, wrap=(True, False)).resized(32, 62)
+    assert_alike(read('o/seed0002.png'), expected(network[1], 2, canvas))
+
+
+def test_wrap_repeats_and_no_wrap_does_not(run, network):
+    run('--seeds=2', '--canvas=16x48', '--wrap', '--noise-mode=none')
+    canvas = Canvas.identity(16).extended(0, 0, 16, 16).wrapped()
+    assert_alike(read('o/seed0002.png'), expected(network[1], 2, canvas, noise_mode='none'))
+
+
+@pytest.mark.parametrize('size, box', [((21, 13), (2, 3, -1, -2)), ((16, 16), (0, 0, 0, 0)), ((1, 1), (-7, -8, -7, -8)),
+                                       ((15, 17), (0, -1, 0, 1)), ((48, 64), (16, 16, 24, 24))])
+def test_a_box_is_shared_between_both_sides(size, box):
+    found = rendering.request_canvas(16, size, wrap=True)
+    wanted = Canvas.identity(16).extended(*box).wrapped()
+    assert found == wanted or (found is None and not any(box))
+    assert rendering.request_canvas(16, size, wrap=False) in (Canvas.identity(16).extended(*box), None)
+
+
+def test_an_axis_wraps_where_its_length_is_the_trained_one():
+    def periods(*request, **options):
+        canvas = rendering.request_canvas(16, *request, **options)
+        return canvas.rows.period, canvas.cols.period
+    assert periods((16, 32), (1, 0)) == (16, None) and periods((8, 16), (1, 0)) == (None, 16)
+    assert periods(None, (0, 1)) == (16, 16) and periods((16, 32), (1, 0), (64, 16)) == (16, None)
+    assert periods((16, 32), wrap=True) == (16, 16) and periods(None, (1, 1), wrap=False) == (None, None)
+    assert rendering.request_canvas(16) is None and rendering.request_canvas(16, size=(32, 16)) is not None
+
+
+def test_far_canvases_are_called_extrapolated(run):
+    _, output = run('--seeds=0', '--canvas=48x48')
+    assert 'extrapolated' not in output
+    _, output = run('--seeds=0', '--canvas=50x16')
+    assert output.count('extrapolated') == 1
+    _, output = run('--seeds=0', '--canvas=50x16', '--wrap')
+    assert 'extrapolated' not in output
+    _, output = run('--seeds=0', '--shift=17', '--shift=40', '--no-wrap')
+    assert output.count('extrapolated') == 1
+
+
+@pytest.mark.parametrize('channels, mode', [(1, 'L'), (4, 'RGBA')])
+def test_grey_and_transparent_networks(run, tmp_path, channels, mode):
+    G = save(tmp_path / 'b.pkl', img_channels=channels)
+    run('--seeds=0', '--shift=0', '--shift=3', network=tmp_path / 'b.pkl')
+    with Image.open('o/seed0000.png') as picture:
+        assert picture.mode == mode
+    assert_alike(read('o/seed0000.png'), expected(G, 0))
+
+
+def test_the_grid_shows_every_seed_at_every_shift(run):
+    run('--seeds=0-2', '--shift=0', '--shift=5')
+    grid = read('o/grid.png')
+    assert grid.shape[1] > 3 * 128 and grid.shape[2] > 2 * 128          # 16 pixels are enlarged eightfold
+    for name in ('seed0002.png', 'seed0001-shift5_5.png'):
+        large = read(f'o/{name}').repeat(8, axis=1).repeat(8, axis=2)
+        spots = np.argwhere((grid == large[:, :1, :1]).all(0))
+        assert any((grid[:, y:y + 128, x:x + 128] == large).all() for y, x in spots
+                   if grid[:, y:y + 128, x:x + 128].shape == large.shape)
+
+
+def test_many_seeds_are_cut_short_in_the_grid_only(run, monkeypatch):
+    monkeypatch.setattr(generate, 'MAX_SHEET', 2)
+    files, output = run('--seeds=0-4')
+    assert len(files) == 6 and 'first 2 of 5' in output
+
+
+def test_classes(run, tmp_path):
+    G = save(tmp_path / 'c.pkl', c_dim=3)
+    run('--seeds=0', '--class=2', network=tmp_path / 'c.pkl')
+    assert_alike(read('o/seed0000.png'), expected(G, 0, c=torch.eye(3)[[2]]))
+    _, output = run('--seeds=0', '--class=2')
+    assert 'no classes' in output
+
+
+@pytest.mark.parametrize('option', ['--projected-w', '--projected_w'])
+def test_projected_latents(run, network, option):
+    G = network[1]
+    ws = G.mapping(torch.randn([2, 8], generator=torch.Generator().manual_seed(0)), None)
+    np.savez('p.npz', w=ws.numpy())
+    files, output = run(f'{option}=p.npz', '--shift=0', '--shift=2', '--seeds=1')
+    assert files == ['grid.png', 'proj00-shift2_2.png', 'proj00.png', 'proj01-shift2_2.png', 'proj01.png']
+    assert_alike(read('o/proj01.png'), images.to_uint8(G.synthesis(ws, noise_mode='const')[1]))
+    assert '--seeds is not used' in output
+
+
+@pytest.mark.parametrize('precision, most', [('bf16', 24), ('fp64', 1)])
+def test_precisions(run, network, precision, most):
+    run('--seeds=0', f'--precision={precision}')
+    difference = np.abs(read('o/seed0000.png').astype(int) - expected(network[1], 0))
+    assert difference.max() <= most and difference.mean() < most / 8
+
+
+def test_batches_follow_the_memory(network, monkeypatch):
+    G = network[1]
+    one = rendering.picture_bytes(G, 16, 16)
+    assert rendering.picture_bytes(G, 32, 64) == 8 * one and rendering.picture_bytes(G, 17, 16) == 5 * one // 4
+    monkeypatch.setattr(rendering, 'free_memory', lambda device: int(one * 3 / rendering.USABLE) + 1)
+    assert rendering.batch_that_fits(G, (16, 16), '') == 3
+    with pytest.raises(ValueError, match='--canvas=16x64: a picture of 16x64 .* are free'):
+        rendering.batch_that_fits(G, (16, 64), '--canvas=16x64')
+
+
+# ----- with nothing named -------------------------------------------------------------------------------------------
+
+
+def test_the_newest_snapshot_of_the_newest_run_is_the_default(network, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for run, snapshots in {'00002-a': [4, 100], '00010-b': [], '00009-c': [8, 12]}.items():
+        folder = tmp_path / 'training-runs' / run
+        folder.mkdir(parents=True)
+        for kimg in snapshots:
+            (folder / f'network-snapshot-{kimg:06d}.pkl').write_bytes(network[0].read_bytes())
+        (folder / 'network-snapshot-999999.pkl.part').touch()
+    result = CliRunner().invoke(generate.main, [])
+    assert result.exit_code == 0 and '00009-c/network-snapshot-000012.pkl' in result.output
+    assert 'out' in result.output and len(list((tmp_path / 'out').glob('seed*.png'))) == 16
+
+
+def test_without_runs_it_is_the_bundled_network(network, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(default_network, 'BUNDLED', tmp_path / 'pretrained')
+    with pytest.raises(ValueError, match='--network'):
+        default_network.default_network()
+    (tmp_path / 'pretrained').mkdir()
+    for name in ('a.pkl', default_network.PREFERRED):
+        (tmp_path / 'pretrained' / name).write_bytes(b'')
+    assert pathlib.Path(default_network.default_network()).name == default_network.PREFERRED
+
+
+# ----- what is refused ----------------------------------------------------------------------------------------------
+
+
+def fails(arguments, folder):
+    done = subprocess.run([sys.executable, str(ROOT / 'generate.py'), *arguments], capture_output=True, text=True, cwd=folder)
+    assert 'Traceback' not in done.stderr and done.stderr.strip().count('\n') <= 3, done.stderr
+    assert not (pathlib.Path(folder) / 'o').exists()
+    return done.returncode, done.stderr
+
+
+def test_errors_leave_one_sentence_and_exit_codes(network, tmp_path):
+    good = ['--outdir=o', '--seeds=0', f'--network={network[0]}']
+    code, text = fails([*good, '--canvas=1000000000x1000000000'], tmp_path)
+    assert code == 1 and text.startswith('Error: --canvas=1000000000x1000000000: a picture of')
+    code, text = fails([*good, '--canvas=0x16'], tmp_path)
+    assert code == 2 and "found '0x16', expected HEIGHTxWIDTH" in text
+    code, text = fails([*good, '--network=none.pkl'], tmp_path)
+    assert code == 1 and text.strip() == 'Error: none.pkl: No such file or directory'
+
+
+@pytest.mark.parametrize('arguments, code, text', [
+    (['--seeds=1-'], 2, "found '1-', expected seeds"),
+    (['--seeds=5-3'], 2, 'expected seeds'),
+    (['--seeds=4294967296'], 2, 'expected seeds'),
+    (['--seeds=0-4294967295'], 2, 'at most 1000000'),
+    (['--seeds='], 2, 'expected seeds'),
+    (['--shift=nan'], 2, "found 'nan', expected pixels"),
+    (['--shift=1,2,3'], 2, 'expected pixels'),
+    (['--shift=1e9'], 2, 'expected pixels'),
+    (['--canvas=16'], 2, 'HEIGHTxWIDTH'),
+    (['--size=-1x5'], 2, 'HEIGHTxWIDTH'),
+    (['--canvas=100000x10000'], ValueError, '--canvas=100000x10000: a picture of 100000x10000 pixels takes about'),
+    (['--size=1x1000000000000'], ValueError, '--size=1x1000000000000'),
+    (['--precision=fp16', '--device=cpu'], ValueError, '--precision=fp16'),
+    (['--projected-w=none.npz'], ValueError, '--projected-w=none.npz: found no such file'),
+    (['--projected-w=text.npz'], ValueError, r'--projected-w=text.npz: found .* expected an .npz'),
+    (['--projected-w=other.npz'], ValueError, 'is not a file in the archive'),
+    (['--projected-w=shape.npz'], ValueError, r'found w of shape \[1, 2, 8\], expected .* \[N, 6, 8\]'),
+    (['--projected-w=objects.npz'], ValueError, 'Object arrays'),
+    (['--network=text.npz'], ValueError, 'not a network file'),
+    (['--network=cond.pkl'], ValueError, '--class: found nothing, expected 0 to 2'),
+    (['--network=cond.pkl', '--class=3'], ValueError, '--class: found 3, expected 0 to 2'),
+])
+def test_bad_input(network, tmp_path, monkeypatch, arguments, code, text):
+    monkeypatch.chdir(tmp_path)
+    pathlib.Path('text.npz').write_text('hello')
+    np.savez('other.npz', x=np.zeros(3))
+    np.savez('shape.npz', w=np.zeros([1, 2, 8]))
+    np.savez('objects.npz', w=np.array([None, {}]))
+    if '--network=cond.pkl' in arguments:
+        save('cond.pkl', c_dim=3)
+    monkeypatch.setattr(rendering, 'free_memory', lambda device: 16e9)
+    result = CliRunner().invoke(generate.main, [f'--network={network[0]}', '--outdir=o', *arguments])
+    assert result.exception is not None and not pathlib.Path('o').exists()
+    if code == 2:
+        assert result.exit_code == 2 and text in result.output
+    else:
+        with pytest.raises(code, match=text):
+            raise result.exception
+
+
+def test_help_needs_no_torch():
+    code = 'import sys, tools.generate; print("torch" in sys.modules or "numpy" in sys.modules)'
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == 'False'
