@@ -38,11 +38,13 @@ def check(options: dict) -> None:
     asked = options.get
     for name, least in dict(gpus=1, snap=1, seed=0, subset=1, gamma=0, batch=1, batch_gpu=1, cbase=1, cmax=1,
                             map_depth=1, freezed=0, workers=1).items():
-        if asked(name) is not None and asked(name) < least:
+        if asked(name) is not None and not least <= asked(name) < float('inf'):
             raise ValueError(f'{flag(name)}={asked(name)}: expected at least {least}')
     for name in ('kimg', 'tick'):
         if asked(name) is not None and not 0 < asked(name) < float('inf'):
             raise ValueError(f'{flag(name)}={asked(name)}: expected thousands of images, above 0')
+    if (asked('seed') or 0) >= 2 ** 32:
+        raise ValueError(f'--seed={asked("seed")}: expected at most {2 ** 32 - 1}')
     if not asked('data'):
         raise ValueError('--data is missing: expected a dataset folder, a zip, or demo')
     gpus = asked('gpus') or 1
