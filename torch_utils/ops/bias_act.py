@@ -51,7 +51,8 @@ def plain_bias_act(x: torch.Tensor, b: torch.Tensor | None, dim: int, act: str, 
     if slope == 1 and gain == 1 and clamp is None:
         return x if b is None else x + _along(b, dim, x)
     if slope is not None and slope >= 0 and gain > 0:
-        return _Hinge.apply(x, b, dim, slope, gain, clamp)
+        differentiable = torch.is_grad_enabled() and (x.requires_grad or b is not None and b.requires_grad)
+        return (_Hinge.apply if differentiable else _hinge)(x, b, dim, slope, gain, clamp)
     y = activation_funcs[act].func(x if b is None else x + _along(b, dim, x), alpha)
     y = y * gain if gain != 1 else y
     return y if clamp is None else y.clamp(-clamp, clamp)
@@ -61,28 +62,33 @@ def _along(b: torch.Tensor, dim: int, x: torch.Tensor) -> torch.Tensor:
     return b.reshape([-1 if i == dim else 1 for i in range(x.ndim)])
 
 
-class _Hinge(torch.autograd.Function):
-    """linear, relu and lrelu: slope 1 above zero, `slope` below, times a positive gain, then clamped.
+def _hinge(x: torch.Tensor, b: torch.Tensor | None, dim: int, slope: float, gain: float,
+           clamp: float | None) -> torch.Tensor:
+    """linear, relu and lrelu: slope 1 above zero, `slope` below, times a positive gain, then clamped."""
+    if b is None:
+        y = x * gain
+    elif gain != 1 and x.dtype in (torch.float32, torch.float64):
+        y = torch.add(_along(b * gain, dim, x), x, alpha=gain)  # one pass instead of two, a rounding more
+    else:
+        y = x + _along(b, dim, x)
+        y = y.mul_(gain) if gain != 1 else y
+    if slope == 0:
+        y.relu_()
+    elif slope != 1:
+        F.leaky_relu_(y, slope)
+    if clamp is not None:
+        y.clamp_(-clamp, clamp)
+    return y
 
-    The sign and the size of the result tell which piece an element lies on, so the result is all the gradient
+
+class _Hinge(torch.autograd.Function):
+    """The sign and the size of the result tell which piece an element lies on, so the result is all the gradient
     needs, and it is what the next layer keeps anyway.
     """
 
     @staticmethod
     def forward(ctx, x, b, dim, slope, gain, clamp):
-        if b is None:
-            y = x * gain
-        elif gain != 1 and x.dtype in (torch.float32, torch.float64):
-            y = torch.add(_along(b * gain, dim, x), x, alpha=gain)  # one pass instead of two, a rounding more
-        else:
-            y = x + _along(b, dim, x)
-            y = y.mul_(gain) if gain != 1 else y
-        if slope == 0:
-            y.relu_()
-        elif slope != 1:
-            F.leaky_relu_(y, slope)
-        if clamp is not None:
-            y.clamp_(-clamp, clamp)
+        y = _hinge(x, b, dim, slope, gain, clamp)
         ctx.config = slope, gain, clamp
         ctx.dim, ctx.ndim = dim, x.ndim
         ctx.save_for_backward(y if slope != 1 or clamp is not None else None)

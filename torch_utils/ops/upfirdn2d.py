@@ -173,14 +173,19 @@ def downsample2d(x: torch.Tensor, f: torch.Tensor | None, down=2, padding=0, fli
 def _resample(x: torch.Tensor, f: torch.Tensor, g: Geometry, flip_filter: bool, impl: str) -> torch.Tensor:
     if g == (1,) * 4 + (0,) * 4 and f.numel() == 1:
         return x * f.to(x.dtype).reshape([])
-    return _Upfirdn2d.apply(x, f, g, flip_filter, impl)
+    if torch.is_grad_enabled() and x.requires_grad:
+        return _Upfirdn2d.apply(x, f, g, flip_filter, impl)
+    return _run(x, f, g, flip_filter, impl)
+
+
+def _run(x: torch.Tensor, f: torch.Tensor, g: Geometry, flip_filter: bool, impl: str) -> torch.Tensor:
+    return custom_ops.implementation('upfirdn2d', plain_upfirdn2d, x, impl)(x, f, g, flip_filter)
 
 
 class _Upfirdn2d(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, f, g, flip_filter, impl):
-        run = custom_ops.implementation('upfirdn2d', plain_upfirdn2d, x, impl)
-        y = run(x, f, g, flip_filter)
+        y = _run(x, f, g, flip_filter, impl)
         ctx.save_for_backward(f)
         ctx.adjoint = g.adjoint(x.shape[2:], y.shape[2:], *f.shape), not flip_filter, impl
         return y
