@@ -1,4 +1,4 @@
-"""Small helpers with the public interface of StyleGAN2-ADA-PyTorch's package of this name; imports no torch."""
+"""Small helpers with the public interface of StyleGAN2-ADA-PyTorch's dnnlib; imports no torch."""
 
 from dnnlib.util import EasyDict, make_cache_dir_path
 

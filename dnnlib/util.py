@@ -24,7 +24,7 @@ from typing import IO, TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-# ---- Dictionaries and log files --------------------------------------------------------------------------------
+# ---- Dictionaries and log files ----------------------------------------------------------------------------
 
 
 class EasyDict(dict):
@@ -94,7 +94,7 @@ class Logger:
             self.file = None
 
 
-# ---- Cache folder ----------------------------------------------------------------------------------------------
+# ---- Cache folder ------------------------------------------------------------------------------------------
 
 _cache_dir: str | None = None
 
@@ -112,7 +112,7 @@ def make_cache_dir_path(*paths: str) -> str:
     return os.path.join(root, *paths)
 
 
-# ---- Small things ----------------------------------------------------------------------------------------------
+# ---- Small things ------------------------------------------------------------------------------------------
 
 
 def format_time(seconds: float) -> str:
@@ -171,7 +171,7 @@ def is_pickleable(obj: Any) -> bool:
     return True
 
 
-# ---- Objects by name -------------------------------------------------------------------------------------------
+# ---- Objects by name ---------------------------------------------------------------------------------------
 # These import what they are told to: never pass them a name that comes out of a file.
 
 
@@ -200,7 +200,7 @@ def _get_inside(module: types.ModuleType, name: str) -> Any:
 
 
 def get_module_from_obj_name(obj_name: str) -> tuple[types.ModuleType, str]:
-    """Imports the module of 'package.module.Outer.inner'; returns it and the name inside it ('Outer.inner')."""
+    """Imports the module of 'package.module.Outer.inner'; returns it and 'Outer.inner'."""
     return _import_longest_module(obj_name)
 
 
@@ -236,7 +236,7 @@ def get_top_level_function_name(obj: Any) -> str:
     return f'{module}.{obj.__name__}'
 
 
-# ---- Files -----------------------------------------------------------------------------------------------------
+# ---- Files -------------------------------------------------------------------------------------------------
 
 
 def list_dir_recursively_with_ignore(dir_path: str, ignores: list[str] | None = None,
@@ -268,7 +268,7 @@ def copy_files_and_create_dirs(files: list[tuple[str, str]]) -> None:
         shutil.copyfile(source, destination)
 
 
-# ---- URLs ------------------------------------------------------------------------------------------------------
+# ---- URLs --------------------------------------------------------------------------------------------------
 
 
 def is_url(obj: Any, allow_file_urls: bool = False) -> bool:
@@ -283,10 +283,10 @@ def is_url(obj: Any, allow_file_urls: bool = False) -> bool:
 
 def open_url(url: str, cache_dir: str | None = None, num_attempts: int = 10, verbose: bool = True,
              return_filename: bool = False, cache: bool = True) -> IO[bytes] | str:
-    """Opens a local path, a file:// URL or an http(s) URL for reading bytes; downloads once and keeps the file.
+    """Opens a local path, a file:// or an http(s) URL for reading bytes; downloads are kept.
 
-    `cache_dir`: instead of the `downloads` folder of the cache. `return_filename`: the file's path instead (needs
-    the cache for http). Raises OSError with one sentence when there is nothing to open.
+    `cache_dir`: instead of the `downloads` folder of the cache. `return_filename`: the file's path instead
+    (needs the cache for http). Raises OSError with one sentence when there is nothing to open.
     """
     assert num_attempts >= 1, num_attempts
     assert not (return_filename and not cache), 'a file that is not kept has no name'
@@ -315,7 +315,8 @@ class _GiveUp(Exception):
 
 
 @contextlib.contextmanager
-def _download(url: str, folder: str | None, num_attempts: int, verbose: bool) -> Iterator[tuple[IO[bytes], str]]:
+def _download(url: str, folder: str | None, num_attempts: int,
+              verbose: bool) -> Iterator[tuple[IO[bytes], str]]:
     """A complete temporary file in `folder`, positioned at its beginning, and the name its server gives it.
 
     The file is removed afterwards unless it has been renamed.
@@ -346,7 +347,7 @@ def _download(url: str, folder: str | None, num_attempts: int, verbose: bool) ->
 
 
 def _attempt(session, url: str, file: IO[bytes]) -> str:
-    """Writes the whole answer to `file` and returns its name; raises RequestException where a retry may help."""
+    """Writes the answer to `file`, returns its name; raises RequestException where a retry may help."""
     import requests
     file.seek(0)
     file.truncate()
@@ -370,9 +371,9 @@ def _attempt(session, url: str, file: IO[bytes]) -> str:
 def _brief(error: Exception) -> str:
     """What went wrong in a few words; the exceptions of requests wrap others and print their addresses."""
     while True:
-        inner = getattr(error, 'reason', None) or next((a for a in error.args if isinstance(a, Exception)), None)
-        if not isinstance(inner, Exception):
+        inner = [e for e in (getattr(error, 'reason', None), *error.args) if isinstance(e, Exception)]
+        if not inner:
             break
-        error = inner
+        error = inner[0]
     text = str(error.args[-1] if error.args else error) or type(error).__name__
     return re.sub(r'^\w+\([^)]*\): ', '', text.splitlines()[0]).rstrip('.')

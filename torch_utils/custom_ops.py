@@ -1,7 +1,7 @@
 """Compiled operators: which implementation runs, and building extensions on first use.
 
-A build is named after everything it depends on, made under a temporary name and renamed when complete: nothing stale
-is ever loaded, and a build that was killed leaves no lock for others to wait on.
+A build is named after everything it depends on, made under a temporary name and renamed when complete:
+nothing stale is ever loaded, and a build that was killed leaves no lock for others to wait on.
 """
 
 import glob
@@ -10,6 +10,7 @@ import importlib.util
 import os
 import shutil
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Callable
 from types import ModuleType
@@ -23,7 +24,7 @@ verbosity = 'brief'  # what get_plugin prints: 'none', 'brief' (one line) or 'fu
 _kernels: dict[str, Callable] = {}
 _plugins: dict[str, ModuleType] = {}  # build folder → module
 
-# ---- Choosing --------------------------------------------------------------------------------------------------
+# ---- Choosing ----------------------------------------------------------------------------------------------
 
 
 def register_kernel(name: str, function: Callable) -> None:
@@ -32,19 +33,19 @@ def register_kernel(name: str, function: Callable) -> None:
 
 
 def implementation(name: str, plain: Callable, x: torch.Tensor, impl: str) -> Callable:
-    """The function to run operator `name` on `x`: a registered kernel if `impl` and `x` allow one, else `plain`."""
+    """What runs operator `name` on `x`: a registered kernel if `impl` and `x` allow one, else `plain`."""
     return _kernels.get(name, plain) if impl == 'cuda' and x.is_cuda else plain
 
 
-# ---- Building --------------------------------------------------------------------------------------------------
+# ---- Building ----------------------------------------------------------------------------------------------
 
 
 def get_plugin(module_name: str, sources: list[str], **build_kwargs) -> ModuleType:
-    """Compiles C++/CUDA `sources` into an extension module, or loads the one compiled earlier, and returns it.
+    """Compiles C++/CUDA `sources` into an extension module, or loads the one compiled earlier.
 
-    build_kwargs go to torch.utils.cpp_extension.load (extra_cflags, extra_cuda_cflags …). Builds are kept in the cache
-    folder, one per content of the sources and of the headers beside them, torch, CUDA, GPU architecture, Python and
-    flags. Raises RuntimeError with one sentence when it cannot be built.
+    build_kwargs go to torch.utils.cpp_extension.load (extra_cflags, extra_cuda_cflags …). Builds are kept in
+    the cache folder, one per content of the sources and of the headers beside them, torch, CUDA, GPU
+    architecture, Python and flags. Raises RuntimeError with one sentence when it cannot be built.
     """
     assert verbosity in ('none', 'brief', 'full'), verbosity
     sources = [os.path.abspath(source) for source in sources]
@@ -52,7 +53,8 @@ def get_plugin(module_name: str, sources: list[str], **build_kwargs) -> ModuleTy
     folder = dnnlib.make_cache_dir_path('plugins', f'{module_name}-{digest}')
     if folder not in _plugins:
         say = print if verbosity != 'none' else lambda *args, **kwargs: None
-        say(f'Setting up PyTorch plugin {module_name}... ', end='\n' if verbosity == 'full' else '', flush=True)
+        end = '\n' if verbosity == 'full' else ''
+        say(f'Setting up PyTorch plugin {module_name}... ', end=end, flush=True)
         try:
             if not os.path.isdir(folder):
                 _build(module_name, sources, build_kwargs, folder)
@@ -66,8 +68,8 @@ def get_plugin(module_name: str, sources: list[str], **build_kwargs) -> ModuleTy
 
 def _fingerprint(module_name: str, sources: list[str], build_kwargs: dict) -> str:
     digest = hashlib.sha256()
-    for fact in (module_name, torch.__version__, torch.version.cuda, sys.version, sorted(build_kwargs.items()),
-                 os.environ.get('TORCH_CUDA_ARCH_LIST'),
+    for fact in (module_name, torch.__version__, torch.version.cuda, sys.version,
+                 sorted(build_kwargs.items()), os.environ.get('TORCH_CUDA_ARCH_LIST'),
                  torch.cuda.get_device_capability() if torch.cuda.is_available() else None):
         digest.update(f'{fact}\n'.encode())
     folders = sorted({os.path.dirname(source) for source in sources})
@@ -85,7 +87,10 @@ def _build(module_name: str, sources: list[str], build_kwargs: dict, folder: str
     parent = os.path.dirname(folder)
     os.makedirs(parent, exist_ok=True)
     unfinished = tempfile.mkdtemp(prefix=f'{os.path.basename(folder)}.', suffix='.part', dir=parent)
+    path = os.environ.get('PATH', '')
     try:
+        # ninja lies beside the interpreter, also of an environment that is not activated
+        os.environ['PATH'] = os.pathsep.join([path, sysconfig.get_path('scripts')])
         cpp_extension.load(name=module_name, sources=sources, build_directory=unfinished,
                            verbose=verbosity == 'full', is_python_module=False, **build_kwargs)
         try:
@@ -94,12 +99,13 @@ def _build(module_name: str, sources: list[str], build_kwargs: dict, folder: str
             if not os.path.isdir(folder):  # else another process was faster, with the same result
                 raise
     finally:
+        os.environ['PATH'] = path
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def _load(folder: str) -> ModuleType:
     [path] = [os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(('.so', '.pyd'))]
-    name = os.path.splitext(os.path.basename(path))[0]  # torch appends a version to a name it has built before
+    name = os.path.splitext(os.path.basename(path))[0]  # torch numbers the builds of one name in a process
     spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-# ---- Tensors ---------------------------------------------------------------------------------------------------
+# ---- Tensors -----------------------------------------------------------------------------------------------
 
 nan_to_num = torch.nan_to_num
 
 
-def constant(value, shape=None, dtype: torch.dtype | None = None, device=None, memory_format=None) -> torch.Tensor:
-    """A cached read-only tensor of `value` (number, list or array), broadcast to `shape`; on the CPU by default."""
+def constant(value, shape=None, dtype: torch.dtype | None = None, device=None,
+             memory_format: torch.memory_format | None = None) -> torch.Tensor:
+    """A cached read-only tensor of `value` (number, list or array), broadcast to `shape`."""
     value = np.ascontiguousarray(value).reshape(np.shape(value))
     shape = None if shape is None else tuple(shape)
     dtype = torch.get_default_dtype() if dtype is None else dtype
@@ -43,7 +44,7 @@ def assert_shape(tensor: torch.Tensor, ref_shape) -> None:
 
 @contextlib.contextmanager
 def suppress_tracer_warnings() -> Iterator[None]:
-    """Hides what torch.jit.trace says about Python values; unlike warnings.catch_warnings() it keeps other filters."""
+    """Hides what torch.jit.trace says about Python values, and touches no other warning filter."""
     entry = ('ignore', None, torch.jit.TracerWarning, None, 0)
     warnings.filters.insert(0, entry)
     try:
@@ -61,15 +62,15 @@ def profiled_function(fn):
     return profiled
 
 
-# ---- Sampling --------------------------------------------------------------------------------------------------
+# ---- Sampling ----------------------------------------------------------------------------------------------
 
 
 class InfiniteSampler(torch.utils.data.Sampler):
-    """Indices of a dataset without end, shared out to `num_replicas` ranks in turn; iterate as often as needed.
+    """Indices of a dataset without end, shared out to `num_replicas` ranks in turn.
 
-    Every pass over the dataset holds each index once, and the order depends on `seed` only. From pass to pass an
-    index moves by at most `window_size` of the dataset's length, so that no picture returns too soon or too late;
-    0 keeps the first order. `start` skips as many indices of this rank, as if they had been drawn.
+    Every pass over the dataset holds each index once, and the order depends on `seed` only. From pass to pass
+    an index moves by at most `window_size` of the dataset's length, so that no picture returns too soon or
+    too late; 0 keeps the first order. `start` skips as many indices of this rank, as if they had been drawn.
     """
 
     def __init__(self, dataset, rank: int = 0, num_replicas: int = 1, shuffle: bool = True, seed: int = 0,
@@ -112,7 +113,7 @@ class InfiniteSampler(torch.utils.data.Sampler):
                 order = order[np.argsort(delayed, kind='stable')]
 
 
-# ---- Modules ---------------------------------------------------------------------------------------------------
+# ---- Modules -----------------------------------------------------------------------------------------------
 
 
 def params_and_buffers(module: torch.nn.Module) -> list[torch.Tensor]:
@@ -126,7 +127,8 @@ def named_params_and_buffers(module: torch.nn.Module) -> list[tuple[str, torch.T
 
 
 @torch.no_grad()
-def copy_params_and_buffers(src_module: torch.nn.Module, dst_module: torch.nn.Module, require_all: bool = False) -> None:
+def copy_params_and_buffers(src_module: torch.nn.Module, dst_module: torch.nn.Module,
+                            require_all: bool = False) -> None:
     """Copies the tensors of equal name into `dst_module`; with `require_all` a missing one raises ValueError.
 
     A tensor of equal name and another shape always raises ValueError, before anything is copied.
@@ -140,7 +142,8 @@ def copy_params_and_buffers(src_module: torch.nn.Module, dst_module: torch.nn.Mo
                 raise ValueError(f'{type(src_module).__name__} to copy from has no tensor {name}.')
             continue
         if source.shape != tensor.shape:
-            raise ValueError(f'Tensor {name} to copy has shape {list(source.shape)}, expected {list(tensor.shape)}.')
+            raise ValueError(
+                f'Tensor {name} to copy has shape {list(source.shape)}, expected {list(tensor.shape)}.')
         pairs.append((tensor, source))
     for tensor, source in pairs:
         tensor.copy_(source)
@@ -148,7 +151,7 @@ def copy_params_and_buffers(src_module: torch.nn.Module, dst_module: torch.nn.Mo
 
 @contextlib.contextmanager
 def ddp_sync(module: torch.nn.Module, sync: bool) -> Iterator[None]:
-    """Within this context a DistributedDataParallel module exchanges gradients only if `sync`; others do nothing."""
+    """Within this context a DistributedDataParallel module exchanges gradients only if `sync`."""
     quiet = not sync and isinstance(module, torch.nn.parallel.DistributedDataParallel)
     with module.no_sync() if quiet else contextlib.nullcontext():
         yield
@@ -158,8 +161,8 @@ def ddp_sync(module: torch.nn.Module, sync: bool) -> Iterator[None]:
 def check_ddp_consistency(module: torch.nn.Module, ignore_regex: str | None = None) -> None:
     """Raises AssertionError naming the first tensor that differs from rank 0's.
 
-    Names are `<class name>.<tensor name>`; those that `ignore_regex` matches as a whole are left out. Every rank
-    has to call this.
+    Names are `<class name>.<tensor name>`; those that `ignore_regex` matches as a whole are left out. Every
+    rank has to call this.
     """
     for name, tensor in named_params_and_buffers(module):
         name = f'{type(module).__name__}.{name}'
@@ -172,15 +175,15 @@ def check_ddp_consistency(module: torch.nn.Module, ignore_regex: str | None = No
             raise AssertionError(f'Rank {torch.distributed.get_rank()} differs from rank 0 in {name}.')
 
 
-# ---- Summary of a module ---------------------------------------------------------------------------------------
+# ---- Summary of a module -----------------------------------------------------------------------------------
 
 
 def print_module_summary(module: torch.nn.Module, inputs, max_nesting: int = 3, skip_redundant: bool = True):
     """Runs `module(*inputs)`, prints its submodules as a table and returns the outputs.
 
-    A row a submodule and further output: name, parameters and buffers that no earlier row counts, output shape, dtype.
-    `max_nesting` counts submodules inside submodules; `skip_redundant` leaves out rows that hold no tensors of
-    their own and whose outputs another row shows.
+    A row a submodule and further output: name, parameters and buffers that no earlier row counts, output
+    shape, dtype. `max_nesting` counts submodules inside submodules; `skip_redundant` leaves out rows that
+    hold no tensors of their own and whose outputs another row shows.
     """
     records = []  # (module, outputs), in the order in which the calls end
     depth = 0
@@ -226,7 +229,8 @@ def _summary_rows(module, records, skip_redundant: bool) -> list[list[str]]:
         counts = [str(size) if size else '-' for size in sizes]
         for i, output in enumerate((fresh if skip_redundant and fresh else outputs) or [None]):
             shape, dtype = ('-', '-') if output is None else (str(list(output.shape)), str(output.dtype)[6:])
-            rows.append([name if i == 0 else f'{name}:{i}', *(counts if i == 0 else ['-', '-']), shape, dtype])
+            first = [name, *counts] if i == 0 else [f'{name}:{i}', '-', '-']
+            rows.append([*first, shape, dtype])
     return [*rows, ['total', *map(str, totals), '-', '-']]
 
 

@@ -1,8 +1,8 @@
 """Classes whose pickles carry their own source and constructor arguments.
 
-A pickled object is `_reconstruct_persistent_obj(meta)` with meta = {type, version, module_src, class_name, state}, the
-format of StyleGAN2-ADA-PyTorch. Its own reader executes `module_src`; this one never does: it finds the class among
-those decorated in this process, or refuses.
+A pickled object is `_reconstruct_persistent_obj(meta)` with meta = {type, version, module_src, class_name,
+state}, the format of StyleGAN2-ADA-PyTorch. Its own reader executes `module_src`; this one never does: it
+finds the class among those decorated in this process, or refuses.
 """
 
 import copy
@@ -16,14 +16,16 @@ import dnnlib
 
 VERSION = 6  # of the pickled meta data
 
-_classes: dict[str, dict[tuple[str, str], type]] = {}  # class name → (module name, module source) → decorated class
+_classes: dict[str, dict[tuple[str, str], type]] = {}  # class name → (module name, its source) → class
 _import_hooks: list[Callable] = []
 
 
 def persistent_class(orig_class: type) -> type:
-    """Class decorator: objects remember their constructor arguments (`init_args`, `init_kwargs`) and pickle as above.
+    """Class decorator: objects remember their constructor arguments (`init_args`, `init_kwargs`) and pickle
+    as above.
 
-    The state is the object's `__dict__` (or what `__getstate__` gives). A class already decorated is returned as it is.
+    The state is the object's `__dict__` (or what `__getstate__` gives). A class already decorated is returned
+    as it is.
     """
     assert isinstance(orig_class, type), orig_class
     if _is_decorated(orig_class):
@@ -85,7 +87,8 @@ def _module_source(module_name: str) -> str:
 
 
 def _reduce(obj: Any, orig_class: type, source: str) -> tuple:
-    """What pickle and copy.deepcopy store: a call of the function below, and items where the class is a list or dict."""
+    """What pickle and copy.deepcopy store: a call of the function below, and items where the class is a list
+    or dict."""
     _, _, state, *items = object.__reduce_ex__(obj, 2)
     meta = dict(type='class', version=VERSION, module_src=source, class_name=orig_class.__name__, state=state)
     return _reconstruct_persistent_obj, (meta,), None, *items
@@ -121,4 +124,4 @@ def _find_class(name: str, source: str) -> type:
     if len(latest) == 1:
         return next(iter(latest.values()))
     known = f'several modules have one ({", ".join(latest)})' if latest else 'no imported module has one'
-    raise ValueError(f'A pickled object is of class {name!r}, and {known}; its embedded source is not executed.')
+    raise ValueError(f'A pickled object is of class {name!r}, and {known}; its own source is not executed.')

@@ -1,9 +1,9 @@
 """Running statistics of named values: reported anywhere, collected once a tick, across processes.
 
-A report adds (count, sum, sum of squares) in float64 to a total per name: numbers that are already on the CPU to a
-plain Python list, others to a tensor on their own device, so that reporting never waits for a GPU. A collection hands
-the totals to every collector and starts them anew: the statistics of a tick are rounded as if there had been no other,
-so that a run that was interrupted and goes on finds the same numbers.
+A report adds (count, sum, sum of squares) in float64 to a total per name: numbers that are already on the CPU
+to a plain Python list, others to a tensor on their own device, so that reporting never waits for a GPU. A
+collection hands the totals to every collector and starts them anew: the statistics of a tick are rounded as
+if there had been no other, so that a run that was interrupted and goes on finds the same numbers.
 """
 
 import math
@@ -34,7 +34,8 @@ def init_multiprocessing(rank: int, sync_device: torch.device | None) -> None:
 
 
 def report(name: str, value):
-    """Adds a number, or all the elements of a tensor, array or list, to the statistics of `name`; returns `value`."""
+    """Adds a number, or all the elements of a tensor, array or list, to the statistics of `name`; returns
+    `value`."""
     if isinstance(value, torch.Tensor):
         elements = value.detach()
     elif isinstance(value, (int, float)):
@@ -70,7 +71,8 @@ def _add_on_cpu(name: str, count: int, total: float, squares: float) -> None:
 
 
 class Collector:
-    """Statistics of the names that `regex` matches as a whole, reported between the last two calls of `update`.
+    """Statistics of the names that `regex` matches as a whole, reported between the last two calls of
+    `update`.
 
     `keep_previous`: a name without a new report keeps its former numbers instead of becoming empty.
     """
@@ -88,7 +90,7 @@ class Collector:
         return sorted(name for name in _world_names | _local_names() if self._regex.fullmatch(name))
 
     def update(self) -> None:
-        """Takes over what was reported since the last update; with several processes, on all ranks together."""
+        """Takes over what was reported since the last update; all ranks have to call it."""
         _synchronize()
         if not self._keep_previous:
             self._moments.clear()
@@ -110,7 +112,7 @@ class Collector:
         return float(total / num) if num else math.nan
 
     def std(self, name: str) -> float:
-        """Their standard deviation (of the values themselves, not of an estimate); nan where there are none."""
+        """Their standard deviation (of the values themselves); nan where there are none."""
         num, total, squares = self._get(name)
         if not num or not math.isfinite(total):
             return math.nan
@@ -135,7 +137,7 @@ def _local_names() -> set[str]:
 
 
 def _synchronize() -> None:
-    """Hands what was reported since the last time to all collectors. Ranks need not have reported the same names."""
+    """Hands what was reported since the last time to all collectors. Ranks may have reported other names."""
     names = sorted(_local_names())
     totals = {name: _take_local(name) for name in names}
     if _sync_device is not None:
@@ -143,7 +145,8 @@ def _synchronize() -> None:
         torch.distributed.all_gather_object(per_rank, names)
         names = sorted(set().union(*per_rank))
         if names:
-            summed = torch.from_numpy(np.stack([totals.get(name, np.zeros(3)) for name in names])).to(_sync_device)
+            stacked = np.stack([totals.get(name, np.zeros(3)) for name in names])
+            summed = torch.from_numpy(stacked).to(_sync_device)
             torch.distributed.all_reduce(summed)
             totals = dict(zip(names, summed.cpu().numpy()))
     _world_names.update(names)

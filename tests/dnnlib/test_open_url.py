@@ -90,7 +90,8 @@ def test_gives_up_in_one_sentence_and_leaves_no_half_file(server, tmp_path, path
     with pytest.raises(OSError, match=words) as caught:
         util.open_url(server.url + path, num_attempts=min(requests + (requests == 1), 4))
     message = str(caught.value)
-    assert message.startswith(f'Cannot download {server.url}{path}') and message.endswith('.') and '\n' not in message
+    assert message.startswith(f'Cannot download {server.url}{path}')
+    assert message.endswith('.') and '\n' not in message
     assert len(server.requests) == requests and kept(tmp_path) == []
 
 

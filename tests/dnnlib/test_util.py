@@ -84,7 +84,8 @@ def test_listing_and_copying(tmp_path):
     for name in ('b.py', 'a.txt', 'sub/c.py', 'sub/c.pyc', '__pycache__/d.py'):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(name)
-    found = util.list_dir_recursively_with_ignore(str(root), ignores=['__pycache__', '*.pyc'], add_base_to_relative=True)
+    ignores = ['__pycache__', '*.pyc']
+    found = util.list_dir_recursively_with_ignore(str(root), ignores, add_base_to_relative=True)
     assert [relative for _, relative in found] == ['root/a.txt', 'root/b.py', 'root/sub/c.py']
     assert util.list_dir_recursively_with_ignore(str(root), ['*'])[:1] == []
     util.copy_files_and_create_dirs([(path, str(tmp_path / 'copy' / relative)) for path, relative in found])
@@ -118,8 +119,8 @@ def test_cache_folder(monkeypatch):
 
 
 @pytest.mark.parametrize('url, plain, with_files', [
-    ('http://host/x', True, True), ('https://host.org:80/x?y=1', True, True), ('http://127.0.0.1:5/x', True, True),
-    ('file:///tmp/x', False, True), ('/tmp/x', False, False), ('C:\\x', False, False), ('http://', False, False),
-    ('ftp://host/x', False, False), (3, False, False)])
+    ('http://host/x', True, True), ('https://host.org:80/x?y=1', True, True),
+    ('http://127.0.0.1:5/x', True, True), ('file:///tmp/x', False, True), ('/tmp/x', False, False),
+    ('C:\\x', False, False), ('http://', False, False), ('ftp://host/x', False, False), (3, False, False)])
 def test_is_url(url, plain, with_files):
     assert util.is_url(url) is plain and util.is_url(url, allow_file_urls=True) is with_files

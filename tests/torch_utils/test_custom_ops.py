@@ -44,7 +44,8 @@ def test_a_kernel_runs_only_where_it_can(monkeypatch):
 
 def test_operators_fall_back_without_a_word(capsys):
     x, f = torch.randn(1, 2, 4, 6), upfirdn2d.setup_filter([1, 3, 3, 1])
-    for run in (lambda impl: upfirdn2d.upsample2d(x, f, impl=impl), lambda impl: bias_act.bias_act(x, act='lrelu', impl=impl)):
+    for run in (lambda impl: upfirdn2d.upsample2d(x, f, impl=impl),
+                lambda impl: bias_act.bias_act(x, act='lrelu', impl=impl)):
         assert torch.equal(run('cuda'), run('ref'))
         with pytest.raises(AssertionError):
             run('fast')

@@ -15,10 +15,11 @@ def draw(count, size=10, **kwargs):
     return list(itertools.islice(misc.InfiniteSampler(range(size), **kwargs), count))
 
 
-# ---- InfiniteSampler -------------------------------------------------------------------------------------------
+# ---- InfiniteSampler ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize('kwargs', [dict(), dict(window_size=0), dict(window_size=1), dict(shuffle=False), dict(seed=7)])
+@pytest.mark.parametrize('kwargs', [
+    dict(), dict(window_size=0), dict(window_size=1), dict(shuffle=False), dict(seed=7)])
 def test_every_pass_holds_every_index_once(kwargs):
     indices = np.reshape(draw(70, **kwargs), [7, 10])
     assert (np.sort(indices, axis=1) == np.arange(10)).all()
@@ -51,7 +52,8 @@ def test_ranks_share_one_stream(size, replicas):
 
 
 @pytest.mark.parametrize('start', [0, 1, 9, 10, 11, 237])
-@pytest.mark.parametrize('kwargs', [dict(), dict(rank=2, num_replicas=3), dict(shuffle=False), dict(window_size=0)])
+@pytest.mark.parametrize('kwargs', [
+    dict(), dict(rank=2, num_replicas=3), dict(shuffle=False), dict(window_size=0)])
 def test_start_continues_where_the_stream_was_left(start, kwargs):
     assert draw(25, start=start, **kwargs) == draw(start + 25, **kwargs)[start:]
 
@@ -69,7 +71,7 @@ def test_an_empty_dataset_is_refused():
         misc.InfiniteSampler([])
 
 
-# ---- Tensors ---------------------------------------------------------------------------------------------------
+# ---- Tensors -----------------------------------------------------------------------------------------------
 
 
 def test_constants_are_made_once():
@@ -118,7 +120,7 @@ def test_profiled_function():
     assert 'doubled' in [event.name for event in profile.function_events]
 
 
-# ---- Modules ---------------------------------------------------------------------------------------------------
+# ---- Modules -----------------------------------------------------------------------------------------------
 
 
 def network(size=3):
@@ -130,7 +132,8 @@ def test_params_and_buffers():
     assert names == ['0.weight', '0.bias', '1.weight', '1.bias', '1.running_mean', '1.running_var',
                      '1.num_batches_tracked']
     module = network()
-    assert [id(t) for t in misc.params_and_buffers(module)] == [id(t) for _, t in misc.named_params_and_buffers(module)]
+    named = [tensor for _, tensor in misc.named_params_and_buffers(module)]
+    assert [id(tensor) for tensor in misc.params_and_buffers(module)] == [id(tensor) for tensor in named]
 
 
 def test_copy_params_and_buffers():

@@ -9,7 +9,7 @@ import dnnlib
 from torch_utils import custom_ops
 
 # def_alpha, def_gain: what bias_act uses where it is not told; alpha matters to lrelu only.
-activation_funcs = {name: dnnlib.EasyDict(func=func, def_alpha=alpha, def_gain=gain) for name, func, alpha, gain in [
+activation_funcs = {name: dnnlib.EasyDict(func=f, def_alpha=alpha, def_gain=g) for name, f, alpha, g in [
     ('linear',   lambda x, alpha: x,                       0.0, 1.0),
     ('relu',     lambda x, alpha: F.relu(x),               0.0, math.sqrt(2)),
     ('lrelu',    lambda x, alpha: F.leaky_relu(x, alpha),  0.2, math.sqrt(2)),
@@ -28,7 +28,7 @@ def bias_act(x: torch.Tensor, b: torch.Tensor | None = None, dim: int = 1, act: 
     """clamp(gain · act(x + b)) to ±clamp, in the layout and dtype of x.
 
     x: any shape; b: [x.shape[dim]] or None; alpha: slope of lrelu; gain: None = the activation's own;
-    clamp: None = none, else ≥ 0. impl: 'cuda' takes a compiled kernel where there is one for this tensor, 'ref' never.
+    clamp: None = none, else ≥ 0. impl: 'cuda' takes a compiled kernel where there is one, 'ref' never.
     """
     assert impl in ('cuda', 'ref'), impl
     assert clamp is None or clamp >= 0, clamp
@@ -82,8 +82,8 @@ def _hinge(x: torch.Tensor, b: torch.Tensor | None, dim: int, slope: float, gain
 
 
 class _Hinge(torch.autograd.Function):
-    """The sign and the size of the result tell which piece an element lies on, so the result is all the gradient
-    needs, and it is what the next layer keeps anyway.
+    """The sign and the size of the result tell which piece an element lies on, so the result is all the
+    gradient needs, and it is what the next layer keeps anyway.
     """
 
     @staticmethod
@@ -103,7 +103,7 @@ class _Hinge(torch.autograd.Function):
 
 
 class _HingeGradient(torch.autograd.Function):
-    """Takes a gradient through the pieces that the result `y` lies on: linear in it, so its own derivative."""
+    """Takes a gradient through the pieces that `y` lies on: linear in it, so its own derivative."""
 
     @staticmethod
     def forward(ctx, gy, y, slope, gain, clamp):

@@ -1,9 +1,10 @@
 """conv2d and conv_transpose2d whose weight gradients can be switched off, differentiable any number of times.
 
-The R1 and path length penalties differentiate with respect to images or latents first; computing the gradient of
-every weight on the way would be thrown away. torch's own autograd leaves it out where `torch.autograd.grad` is asked
-for inputs only; the functions here leave it out of any backward pass inside `no_weight_gradients()`, and when a
-gradient is differentiated again they use convolutions instead of torch's slower generic formula.
+The R1 and path length penalties differentiate with respect to images or latents first; computing the gradient
+of every weight on the way would be thrown away. torch's own autograd leaves it out where
+`torch.autograd.grad` is asked for inputs only; the functions here leave it out of any backward pass inside
+`no_weight_gradients()`, and when a gradient is differentiated again they use convolutions instead of torch's
+slower generic formula.
 """
 
 import contextlib
@@ -58,9 +59,10 @@ def conv2d(input: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None 
         _pair(stride), _pair(padding), _pair(dilation), False, (0, 0), groups))
 
 
-def conv_transpose2d(input: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None, stride=1, padding=0,
-                     output_padding=0, groups: int = 1, dilation=1) -> torch.Tensor:
-    """torch.nn.functional.conv_transpose2d: input [N, C, H, W], weight [C, O / groups, kh, kw] → [N, O, H', W']."""
+def conv_transpose2d(input: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None, stride=1,
+                     padding=0, output_padding=0, groups: int = 1, dilation=1) -> torch.Tensor:
+    """torch.nn.functional.conv_transpose2d: input [N, C, H, W], weight [C, O / groups, kh, kw] → [N, O, H',
+    W']."""
     if input.ndim != 4:
         return F.conv_transpose2d(input, weight, bias, stride, padding, output_padding, groups, dilation)
     return _convolve(input, weight, bias, Geometry(
@@ -77,10 +79,13 @@ def _convolve(x: torch.Tensor, w: torch.Tensor, b: torch.Tensor | None, g: Geome
     if g.stride != (1, 1):
         x = x.contiguous(memory_format=faster_layout(x))
     invertible = all(extra < stride for extra, stride in zip(g.output_padding, g.stride))
-    if enabled and w.requires_grad and torch.is_grad_enabled() and invertible:
+    casting = torch.is_autocast_enabled(x.device.type)  # torch.autocast knows torch's own functions only
+    if enabled and w.requires_grad and torch.is_grad_enabled() and invertible and not casting:
         y = _Convolution.apply(x, w, b, g)
+    elif g.transposed:
+        y = F.conv_transpose2d(x, w, b, g.stride, g.padding, g.output_padding, g.groups, g.dilation)
     else:
-        y = torch.ops.aten.convolution(x, w, b, *g)
+        y = F.conv2d(x, w, b, g.stride, g.padding, g.dilation, g.groups)
     return y.contiguous(memory_format=layout) if g.stride != (1, 1) else y
 
 
@@ -100,6 +105,7 @@ class _Convolution(torch.autograd.Function):
         (x, w), g = ctx.saved_tensors, ctx.geometry
         for_x, for_w, for_b = ctx.needs_input_grad[:3]
         for_w = for_w and not weight_gradients_disabled
+        gy = gy.contiguous(memory_format=memory_format(x))
         if not torch.is_grad_enabled():  # nobody differentiates this again: all three in one call
             return *_backward(gy, x, w, ctx.bias_sizes, g, [for_x, for_w, for_b]), None
         gx = gw = gb = None

@@ -7,17 +7,19 @@ from torch_utils.ops.upfirdn2d import (downsampling_padding, parse_padding, pars
                                        upsampling_padding)
 
 
-def conv2d_resample(x: torch.Tensor, w: torch.Tensor, f: torch.Tensor | None = None, up: int = 1, down: int = 1,
-                    padding=0, groups: int = 1, flip_weight: bool = True, flip_filter: bool = False) -> torch.Tensor:
+def conv2d_resample(x: torch.Tensor, w: torch.Tensor, f: torch.Tensor | None = None, up: int = 1,
+                    down: int = 1, padding=0, groups: int = 1, flip_weight: bool = True,
+                    flip_filter: bool = False) -> torch.Tensor:
     """Upsamples with filter `f`, convolves with `w`, downsamples with `f`; what is 1 or None is left out.
 
-    x: [N, I, H, W], w: [O, I / groups, kh, kw] → [N, O, H', W']. f: from `setup_filter`; None keeps the stuffed zeros
-    and drops pixels without filtering. padding: int, [x, y] or [x0, x1, y0, y1] in pixels of the upsampled image, by
-    zeros (negative: crops), beyond the one that makes resampling exactly `up` / `down`. flip_weight: True correlates as
-    torch's conv2d does, False convolves; flip_filter as in upfirdn2d.
+    x: [N, I, H, W], w: [O, I / groups, kh, kw] → [N, O, H', W']. f: from `setup_filter`; None keeps the
+    stuffed zeros and drops pixels without filtering. padding: int, [x, y] or [x0, x1, y0, y1] in pixels of
+    the upsampled image, by zeros (negative: crops), beyond the one that makes resampling exactly `up` /
+    `down`. flip_weight: True correlates as torch's conv2d does, False convolves; flip_filter as in upfirdn2d.
 
-    The definition is zero-stuff, pad once, and from there only whole windows: filter by up² · f, convolve, filter
-    by f, keep every `down`-th. These steps commute, so the cheap order for the case at hand gives the same numbers.
+    The definition is zero-stuff, pad once, and from there only whole windows: filter by up² · f, convolve,
+    filter by f, keep every `down`-th. These steps commute, so the cheap order for the case at hand gives the
+    same numbers.
     """
     assert x.ndim == 4 and w.ndim == 4 and x.shape[1] == w.shape[1] * groups, (x.shape, w.shape, groups)
     (up, _), (down, _) = parse_scaling(up), parse_scaling(down)
@@ -51,12 +53,13 @@ def _oriented(w: torch.Tensor, as_it_is: bool) -> torch.Tensor:
     return w if as_it_is or w.shape[2] == w.shape[3] == 1 else w.flip([2, 3])
 
 
-def _upsampling_convolution(x, w, fir: dict, up: int, pad: list[int], groups: int, flip_weight: bool) -> torch.Tensor:
+def _upsampling_convolution(x, w, fir: dict, up: int, pad: list[int], groups: int,
+                            flip_weight: bool) -> torch.Tensor:
     """Transposed convolution, which skips the stuffed zeros, then the filter on the large picture.
 
-    A transposed convolution yields every output that can differ from zero, i.e. pads by taps − 1 before and by
-    taps − up after the zero-stuffed picture; the filter's padding makes up the difference to what was asked for,
-    and where both sides ask for less the transposed convolution need not compute it.
+    A transposed convolution yields every output that can differ from zero, i.e. pads by taps − 1 before and
+    by taps − up after the zero-stuffed picture; the filter's padding makes up the difference to what was
+    asked for, and where both sides ask for less the transposed convolution need not compute it.
     """
     height, width = w.shape[2:]
     rest_x = [pad[0] - (width - 1), pad[1] - (width - up)]

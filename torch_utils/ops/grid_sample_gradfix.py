@@ -1,8 +1,8 @@
 """grid_sample (bilinear, zeros outside, align_corners=False) with derivatives of every order.
 
-torch's own stops at the first derivative. Sampling is linear in the picture, so while the grid needs no gradient
-sampling and its adjoint, both torch's kernels, are each other's derivative; where the grid needs one too, the second
-derivative goes through an explicit formula.
+torch's own stops at the first derivative. Sampling is linear in the picture, so while the grid needs no
+gradient sampling and its adjoint, both torch's kernels, are each other's derivative; where the grid needs one
+too, the second derivative goes through an explicit formula.
 """
 
 import torch
@@ -14,7 +14,8 @@ _BILINEAR, _ZEROS, _ALIGN_CORNERS = 0, 0, False
 
 
 def grid_sample(input: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
-    """input [N, C, H, W], grid [N, H', W', 2] holding (x, y) in [−1, 1] between outer edges → [N, C, H', W']."""
+    """input [N, C, H, W], grid [N, H', W', 2] holding (x, y) in [−1, 1] between outer edges → [N, C, H',
+    W']."""
     if not enabled:
         return F.grid_sample(input, grid, mode='bilinear', padding_mode='zeros', align_corners=False)
     grid = grid.to(input.dtype)
@@ -43,7 +44,7 @@ class _Sample(torch.autograd.Function):
 
 
 class _Splat(torch.autograd.Function):
-    """The adjoint of sampling: spreads each value of `gy` over the four pixels around its place; x lends its shape."""
+    """The adjoint of sampling: spreads each value of `gy` over the four pixels around its place."""
 
     @staticmethod
     def forward(ctx, gy, grid, x):
@@ -60,7 +61,8 @@ def _adjoint(gy, x, grid, mask: list[bool]):
 
 
 def _explicit(x: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
-    """grid_sample written out with differentiable operators (Σ over the four neighbours of weight · pixel)."""
+    """grid_sample written out with differentiable operators (Σ over the four neighbours of weight ·
+    pixel)."""
     n, c, height, width = x.shape
     px = ((grid[..., 0] + 1) * width - 1) / 2  # pixel centres at whole numbers
     py = ((grid[..., 1] + 1) * height - 1) / 2

@@ -13,22 +13,23 @@ import torch.nn.functional as F
 from torch_utils import custom_ops
 from torch_utils.ops.layout import faster_layout, memory_format
 
-# ---- Filters ---------------------------------------------------------------------------------------------------
+# ---- Filters -----------------------------------------------------------------------------------------------
 
 
-def setup_filter(f, device=torch.device('cpu'), normalize: bool = True, flip_filter: bool = False, gain: float = 1,
-                 separable: bool | None = None) -> torch.Tensor:
+def setup_filter(f, device=torch.device('cpu'), normalize: bool = True, flip_filter: bool = False,
+                 gain: float = 1, separable: bool | None = None) -> torch.Tensor:
     """Prepares a float32 FIR filter for the functions below.
 
-    `f`: array or list of shape [h, w] (2-D), [taps] (applied along both axes) or [] (one tap), or None for the
-    identity, which becomes [1, 1] of ones. 1-D filters of fewer than 8 taps become their outer product unless
-    `separable` says otherwise. `normalize` makes the taps sum to 1; `gain` is that of the two-dimensional result.
+    `f`: array or list of shape [h, w] (2-D), [taps] (applied along both axes) or [] (one tap), or None for
+    the identity, which becomes [1, 1] of ones. 1-D filters of fewer than 8 taps become their outer product
+    unless `separable` says otherwise. `normalize` makes the taps sum to 1; `gain` is that of the
+    two-dimensional result.
     """
     if f is None:
         return torch.ones([1, 1], dtype=torch.float32, device=device)
     taps = torch.as_tensor(f, dtype=torch.float32)
     if taps.ndim > 2 or taps.numel() == 0:
-        raise ValueError(f'A filter has one or two dimensions and at least one tap, not shape {list(taps.shape)}.')
+        raise ValueError(f'A filter has one or two dimensions and some taps, not shape {list(taps.shape)}.')
     taps = taps.reshape(1) if taps.ndim == 0 else taps
     if separable is None:
         separable = taps.ndim == 1 and taps.numel() >= 8
@@ -43,11 +44,11 @@ def setup_filter(f, device=torch.device('cpu'), normalize: bool = True, flip_fil
     return (taps * gain ** (taps.ndim / 2)).to(device)
 
 
-# ---- Arguments -------------------------------------------------------------------------------------------------
+# ---- Arguments ---------------------------------------------------------------------------------------------
 
 
 class Geometry(NamedTuple):
-    """What upfirdn2d does along the two axes; padding counts pixels of the upsampled image and may be negative."""
+    """What upfirdn2d does along the two axes; padding counts upsampled pixels and may be negative."""
     up_y: int
     up_x: int
     down_y: int
@@ -61,11 +62,13 @@ class Geometry(NamedTuple):
         filtered_y = height * self.up_y + self.top + self.bottom - taps_y + 1
         filtered_x = width * self.up_x + self.left + self.right - taps_x + 1
         if filtered_y < 1 or filtered_x < 1:
-            raise ValueError(f'A {height}x{width} image with {self} is smaller than its {taps_y}x{taps_x} filter.')
+            raise ValueError(
+                f'A {height}x{width} image with {self} is smaller than its {taps_y}x{taps_x} filter.')
         return -(-filtered_y // self.down_y), -(-filtered_x // self.down_x)
 
     def adjoint(self, in_size, out_size, taps_y: int, taps_x: int) -> 'Geometry':
-        """The geometry that takes a gradient of size `out_size` back to `in_size` (with the filter flipped)."""
+        """The geometry that takes a gradient of size `out_size` back to `in_size` (with the filter
+        flipped)."""
         return Geometry(
             up_y=self.down_y, up_x=self.down_x, down_y=self.up_y, down_x=self.up_x,
             top=taps_y - 1 - self.top,
@@ -88,7 +91,7 @@ def parse_padding(padding) -> tuple[int, int, int, int]:
     if len(values) not in (1, 2, 4) or any(int(v) != v for v in values):
         raise ValueError(f'Padding is an integer, [x, y] or [x0, x1, y0, y1], not {padding}.')
     values = [int(v) for v in values]
-    x0, x1, y0, y1 = {1: values * 4, 2: [values[0], values[0], values[-1], values[-1]], 4: values}[len(values)]
+    x0, x1, y0, y1 = np.repeat(values, 4 // len(values)).tolist()
     return x0, x1, y0, y1
 
 
@@ -101,17 +104,17 @@ def filter_size(f: torch.Tensor | None) -> tuple[int, int]:
     return f.shape[-1], f.shape[0]
 
 
-# ---- The operator ----------------------------------------------------------------------------------------------
+# ---- The operator ------------------------------------------------------------------------------------------
 
 
 def upfirdn2d(x: torch.Tensor, f: torch.Tensor | None, up=1, down=1, padding=0, flip_filter: bool = False,
               gain: float = 1, impl: str = 'cuda') -> torch.Tensor:
     """Zero-stuffs by `up`, pads (negative: crops), filters with `f` and keeps every `down`-th pixel.
 
-    x: [N, C, H, W], any floating dtype and layout, both kept. f: from `setup_filter` ([h, w], or [taps] applied
-    along both axes); takes no gradient. up, down: int or [x, y]; padding: int, [x, y] or [x0, x1, y0, y1] in pixels
-    of the upsampled image. flip_filter: False convolves, True correlates. gain multiplies the result.
-    impl: 'cuda' takes a compiled kernel where there is one for this tensor, 'ref' never.
+    x: [N, C, H, W], any floating dtype and layout, both kept. f: from `setup_filter` ([h, w], or [taps]
+    applied along both axes); takes no gradient. up, down: int or [x, y]; padding: int, [x, y] or [x0, x1, y0,
+    y1] in pixels of the upsampled image. flip_filter: False convolves, True correlates. gain multiplies the
+    result. impl: 'cuda' takes a compiled kernel where there is one for this tensor, 'ref' never.
     """
     assert impl in ('cuda', 'ref'), impl
     assert x.ndim == 4, f'expected [N, C, H, W], got {list(x.shape)}'
@@ -152,9 +155,10 @@ def downsampling_padding(f: torch.Tensor | None, down) -> np.ndarray:
     return np.array([(fx - dx + 1) // 2, (fx - dx) // 2, (fy - dy + 1) // 2, (fy - dy) // 2])
 
 
-def upsample2d(x: torch.Tensor, f: torch.Tensor | None, up=2, padding=0, flip_filter: bool = False, gain: float = 1,
-               impl: str = 'cuda') -> torch.Tensor:
-    """Upsamples by `up`, keeping the mean; `padding` is relative to the natural one (output = `up` × input)."""
+def upsample2d(x: torch.Tensor, f: torch.Tensor | None, up=2, padding=0, flip_filter: bool = False,
+               gain: float = 1, impl: str = 'cuda') -> torch.Tensor:
+    """Upsamples by `up`, keeping the mean; `padding` is relative to the natural one (output = `up` ×
+    input)."""
     ux, uy = parse_scaling(up)
     total = upsampling_padding(f, up) + parse_padding(padding)
     return upfirdn2d(x, f, up=up, padding=total, flip_filter=flip_filter, gain=gain * ux * uy, impl=impl)
@@ -167,7 +171,7 @@ def downsample2d(x: torch.Tensor, f: torch.Tensor | None, down=2, padding=0, fli
     return upfirdn2d(x, f, down=down, padding=total, flip_filter=flip_filter, gain=gain, impl=impl)
 
 
-# ---- Implementation --------------------------------------------------------------------------------------------
+# ---- Implementation ----------------------------------------------------------------------------------------
 
 
 def _resample(x: torch.Tensor, f: torch.Tensor, g: Geometry, flip_filter: bool, impl: str) -> torch.Tensor:
@@ -226,8 +230,8 @@ def _shrink(x: torch.Tensor, f: torch.Tensor, g: Geometry, flip_filter: bool) ->
 def _stretch(x: torch.Tensor, f: torch.Tensor, g: Geometry, flip_filter: bool) -> torch.Tensor:
     """Upsampling: one transposed depthwise convolution, which never sees the stuffed zeros, then the rest.
 
-    The transposed convolution yields every output that can differ from zero, i.e. it pads by taps − 1 before and
-    taps − up after; what was asked for is a window of that, or goes beyond it by zeros.
+    The transposed convolution yields every output that can differ from zero, i.e. it pads by taps − 1 before
+    and taps − up after; what was asked for is a window of that, or goes beyond it by zeros.
     """
     taps_y, taps_x = f.shape
     rest_y = [g.top - (taps_y - 1), g.bottom - (taps_y - g.up_y)]

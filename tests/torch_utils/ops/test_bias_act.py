@@ -10,6 +10,7 @@ import torch
 from tests.golden import golden
 from torch_utils.ops import bias_act as ops
 
+SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et al. 2017, App. A1
 FORMULAS = {  # activation → formula; default gain
     'linear':   (lambda x, alpha: x, 1),
     'relu':     (lambda x, alpha: np.maximum(x, 0), math.sqrt(2)),
@@ -17,7 +18,7 @@ FORMULAS = {  # activation → formula; default gain
     'tanh':     (lambda x, alpha: np.tanh(x), 1),
     'sigmoid':  (lambda x, alpha: 1 / (1 + np.exp(-x)), 1),
     'elu':      (lambda x, alpha: np.where(x > 0, x, np.exp(x) - 1), 1),
-    'selu':     (lambda x, alpha: 1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * (np.exp(x) - 1)), 1),
+    'selu':     (lambda x, alpha: SCALE * np.where(x > 0, x, SELU_ALPHA * (np.exp(x) - 1)), 1),
     'softplus': (lambda x, alpha: np.log1p(np.exp(x)), 1),
     'swish':    (lambda x, alpha: x / (1 + np.exp(-x)), math.sqrt(2)),
 }
@@ -26,7 +27,8 @@ SETTINGS = [dict(), dict(alpha=0.3, gain=1.7, clamp=0.5), dict(gain=-2.0), dict(
 
 def inputs():
     random = np.random.RandomState(2)
-    return (torch.from_numpy(random.standard_normal(shape)).requires_grad_() for shape in ((2, 3, 2, 4), (3,)))
+    for shape in ((2, 3, 2, 4), (3,)):
+        yield torch.from_numpy(random.standard_normal(shape)).requires_grad_()
 
 
 def test_the_table_holds_the_activations_and_their_defaults():
@@ -45,7 +47,8 @@ def test_agrees_with_the_formula(act, settings):
     expected = settings.get('gain', gain) * formula(v, settings.get('alpha', 0.2))
     if 'clamp' in settings:
         expected = np.clip(expected, -settings['clamp'], settings['clamp'])
-    np.testing.assert_allclose(ops.bias_act(x, b, act=act, **settings).detach(), expected, rtol=1e-12, atol=1e-14)
+    y = ops.bias_act(x, b, act=act, **settings).detach()
+    np.testing.assert_allclose(y, expected, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize('act', FORMULAS)
@@ -79,7 +82,8 @@ def test_other_dimensions_no_bias_and_empty_batches(act):
     gain = FORMULAS[act][1]
     np.testing.assert_allclose(ops.bias_act(x, b, act=act).detach(),
                                gain * formula((x + b).detach().numpy(), 0.2), atol=1e-6)
-    np.testing.assert_allclose(ops.bias_act(x, act=act).detach(), gain * formula(x.detach().numpy(), 0.2), atol=1e-6)
+    np.testing.assert_allclose(ops.bias_act(x, act=act).detach(),
+                               gain * formula(x.detach().numpy(), 0.2), atol=1e-6)
     column = torch.randn(3)
     np.testing.assert_allclose(ops.bias_act(x, column, dim=0, act=act, clamp=9).detach(),
                                gain * formula((x + column[:, None]).detach().numpy(), 0.2), atol=1e-6)

@@ -34,8 +34,9 @@ def test_agrees_with_torch(transposed, settings):
     torch.testing.assert_close(y, expected)
     gy = torch.randn_like(y)
     for create_graph in (False, True):
-        torch.testing.assert_close(torch.autograd.grad(y, [x, w, b], gy, create_graph=create_graph, retain_graph=True),
-                                   torch.autograd.grad(expected, [x, w, b], gy, retain_graph=True))
+        settled = dict(retain_graph=True, create_graph=create_graph)
+        torch.testing.assert_close(torch.autograd.grad(y, [x, w, b], gy, **settled),
+                                   torch.autograd.grad(expected, [x, w, b], gy, **settled))
 
 
 @pytest.mark.parametrize('transposed, settings', CASES)
@@ -126,6 +127,12 @@ def test_empty_batch_one_picture_and_padding_by_name():
     assert ops.conv2d(x, w, b, padding='valid').shape == (2, 3, 3, 6)
     x, w, b = tensors(True)
     torch.testing.assert_close(ops.conv_transpose2d(x[0], w, b), F.conv_transpose2d(x[:1], w, b)[0])
+
+
+def test_autocast_casts():
+    x, w, b = tensors(False, dtype=torch.float32)
+    with torch.autocast('cpu', torch.bfloat16):
+        assert ops.conv2d(x, w, b).dtype == torch.bfloat16
 
 
 def test_disabled_is_torchs_own(monkeypatch):

@@ -1,4 +1,4 @@
-"""conv2d_resample against its definition: zero-stuff, pad, filter, convolve, filter, decimate, in float64 scipy."""
+"""conv2d_resample against its definition in float64: zero-stuff, pad, filter, convolve, filter, decimate."""
 
 import itertools
 
@@ -14,7 +14,7 @@ conv2d_resample = module.conv2d_resample
 
 
 def whole_windows(x, kernels):
-    """x [N, C, H, W], kernels [O, I, kh, kw] in groups: true convolution without padding, channel by channel."""
+    """x [N, C, H, W], kernels [O, I, kh, kw] in groups: true convolution without padding."""
     groups = x.shape[1] // kernels.shape[1]
     per_group = kernels.shape[0] // groups
     return np.array([[
@@ -28,7 +28,7 @@ def definition(x, w, f, up, down, padding, flip_weight, flip_filter):
     f = np.outer(f, f) if f.ndim == 1 else f
     pad = list(padding)  # [x0, x1, y0, y1]
     for axis, taps in enumerate(f.shape[::-1]):
-        if up > 1:  # an output `up` times as large, the filter's centre half a stuffed pixel towards the beginning
+        if up > 1:  # an output `up` times as large
             before = (taps + up - 1) // 2
             pad[2 * axis] += before
             pad[2 * axis + 1] += taps - 1 - before
@@ -70,8 +70,8 @@ def test_agrees_with_the_definition(kernel, up, down):
         x, w = case(kernel, groups)
         f = None if f is None else setup_filter(f)
         padded = [p + kernel[1 - j // 2] // 2 for j, p in enumerate(padding)]
-        y = conv2d_resample(torch.from_numpy(x), torch.from_numpy(w), f, up, down, padded, groups, flip_weight,
-                            flip_filter)
+        y = conv2d_resample(torch.from_numpy(x), torch.from_numpy(w), f, up, down, padded, groups,
+                            flip_weight, flip_filter)
         expected = definition(x, w, f, up, down, padded, flip_weight, flip_filter)
         assert y.shape == expected.shape
         np.testing.assert_allclose(y, expected, atol=1e-6 * abs(expected).max(), rtol=0)
@@ -125,7 +125,7 @@ def test_empty_batch(up, down):
 
 
 def test_every_case_takes_its_cheap_order(monkeypatch):
-    """1×1 kernels see the smaller picture, larger ones never the stuffed zeros nor pixels that are dropped."""
+    """1×1 kernels see the smaller picture, larger ones no stuffed zeros nor pixels that are dropped."""
     sizes = []
     for name in ('conv2d', 'conv_transpose2d'):
         original = getattr(module.conv2d_gradfix, name)

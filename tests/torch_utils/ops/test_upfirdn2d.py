@@ -36,7 +36,8 @@ def definition(x, f, up, down, padding, flip_filter, gain):
     stuffed = np.zeros([n, c, height * up[1], width * up[0]])
     stuffed[:, :, ::up[1], ::up[0]] = x
     padded = np.pad(stuffed, [(0, 0), (0, 0), *[(max(a, 0), max(b, 0)) for a, b in ((y0, y1), (x0, x1))]])
-    padded = padded[:, :, max(-y0, 0):padded.shape[2] - max(-y1, 0), max(-x0, 0):padded.shape[3] - max(-x1, 0)]
+    padded = padded[:, :, max(-y0, 0):padded.shape[2] - max(-y1, 0)]
+    padded = padded[:, :, :, max(-x0, 0):padded.shape[3] - max(-x1, 0)]
     images = [[scipy.signal.convolve2d(image, f, mode='valid') for image in images] for images in padded]
     return gain * np.array(images)[:, :, ::down[1], ::down[0]]
 
