@@ -35,7 +35,12 @@ def save_state(path: str, *, modules: dict, optimizers: dict, values: dict) -> N
         # Sums are split over threads, so a run is repeated bit for bit only with as many of them.
         threads=torch.get_num_threads())
     with atomic_write(path) as file:
-        torch.save(state, file)
+        try:
+            torch.save(state, file)
+        except RuntimeError as error:   # after a failed write torch stumbles over closing its archive
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
 
 
 def load_state(path: str) -> dict:

@@ -3,9 +3,10 @@
 Knows nothing of any network: what is trained reports its own values through torch_utils.training_stats.
 """
 
+import contextlib
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import psutil
 import torch
@@ -25,6 +26,33 @@ class Progress:
     seconds: float = 0          # trained in all, at the last tick
 
 
+class Stopwatch:
+    """Milliseconds of the last run of each part of a step; a GPU's are its own, read when they are asked for."""
+
+    def __init__(self, device: torch.device):
+        self.on_gpu = device.type == 'cuda'
+        self.marks: dict[str, tuple] = {}
+
+    @contextlib.contextmanager
+    def time(self, name: str) -> Iterator[None]:
+        start = self._mark()
+        yield
+        self.marks[name] = (start, self._mark())
+
+    def read(self) -> dict[str, float]:
+        if self.on_gpu:
+            torch.cuda.synchronize()
+            return {name: start.elapsed_time(end) for name, (start, end) in self.marks.items()}
+        return {name: (end - start) * 1000 for name, (start, end) in self.marks.items()}
+
+    def _mark(self):
+        if not self.on_gpu:
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
+
+
 class Ticks:
     """Closes ticks: collects, prints and writes what happened since the last one.
 
@@ -40,7 +68,7 @@ class Ticks:
         self.start = time.time() - progress.seconds
         self.tick_start = time.time()
         self.maintenance = 0.
-        self.timings: dict[str, float] = {}         # phase -> milliseconds of its last run
+        self.stopwatch = Stopwatch(device)
         self.writer = _tensorboard(run_dir)
 
     def due(self, tick_kimg: float, done: bool) -> bool:
@@ -58,7 +86,7 @@ class Ticks:
             'Timing/total_sec': progress.seconds, 'Timing/sec_per_tick': tick_sec,
             'Timing/sec_per_kimg': tick_sec / tick_kimg, 'Timing/maintenance_sec': self.maintenance,
             'Timing/total_hours': progress.seconds / 3600, 'Timing/total_days': progress.seconds / 86400,
-            **{f'Timing/{name}': value for name, value in self.timings.items()},
+            **{f'Timing/{name}': value for name, value in self.stopwatch.read().items()},
             'Resources/cpu_mem_gb': psutil.Process().memory_info().rss / 2 ** 30,
             'Resources/peak_gpu_mem_gb': self._peak_gpu_memory(),
         }

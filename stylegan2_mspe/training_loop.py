@@ -5,7 +5,6 @@ import copy
 import dataclasses
 import os
 import random
-import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -15,7 +14,7 @@ from stylegan2_mspe import checkpoint, networks, run_folder, snapshots, stream
 from stylegan2_mspe.config import TrainingConfig, discriminator_kwargs, generator_kwargs
 from stylegan2_mspe.dataset import construct_dataset
 from stylegan2_mspe.loss import StyleGAN2Loss
-from stylegan2_mspe.ticks import Progress, Ticks
+from stylegan2_mspe.ticks import Progress, Stopwatch, Ticks
 from torch_utils.ops import conv2d_gradfix, grid_sample_gradfix
 
 
@@ -97,8 +96,7 @@ def optimizers(training: Training) -> dict[str, torch.optim.Optimizer]:
 # ----- one step -----------------------------------------------------------------------------------------------------
 
 
-def training_step(training: Training, pictures: torch.Tensor, labels: torch.Tensor,
-                  timings: dict[str, float] | None = None) -> None:
+def training_step(training: Training, pictures: torch.Tensor, labels: torch.Tensor, stopwatch: Stopwatch) -> None:
     """Runs the phases that are due on one batch: pictures uint8 [N, C, R, R], labels [N, c_dim]; N is this process's."""
     config, progress = training.config, training.progress
     reals = stream.to_network(pictures, training.device)
@@ -106,10 +104,8 @@ def training_step(training: Training, pictures: torch.Tensor, labels: torch.Tens
     training.loss.render_size = render_size(config, progress.step)
     for phase in training.phases:
         if progress.step % phase.interval == 0:
-            start = time.perf_counter()
-            run_phase(training, phase, reals, labels)
-            if timings is not None:
-                timings[phase.name] = (time.perf_counter() - start) * 1000
+            with stopwatch.time(phase.name):
+                run_phase(training, phase, reals, labels)
     progress.nimg += config.batch
     progress.step += 1
     update_average(config, training.models, progress.nimg)
@@ -175,6 +171,7 @@ def train(training: Training, run_dir: str, *, say: Callable[[str], None] = prin
     config, progress = training.config, training.progress
     shown = snapshots.make_grid(training.dataset, config.z_dim, config.seed, grid)
     if training.resumed is None:
+        seed_everything(config.seed)    # whatever was drawn to make the networks
         write_start(training, run_dir, shown)
     else:
         run_folder.cut_stats(run_dir, progress.tick)
@@ -185,7 +182,7 @@ def train(training: Training, run_dir: str, *, say: Callable[[str], None] = prin
             checkpoint.restore_random(training.resumed)     # last: what came before may have drawn numbers
         done = progress.nimg >= config.kimg * 1000
         while not done:
-            training_step(training, *next(pictures), ticks.timings)
+            training_step(training, *next(pictures), ticks.stopwatch)
             watch(progress.nimg)
             done = progress.nimg >= config.kimg * 1000
             if ticks.due(config.tick, done):

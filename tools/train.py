@@ -1,6 +1,5 @@
 """Trains a generator: parses, builds one config, calls the training loop, reports."""
 
-import contextlib
 import dataclasses
 import json
 import os
@@ -142,24 +141,26 @@ def newest_run(outdir):
 
 def changed_config(recorded, given, options, run_dir):
     """The recorded config with what may change; ValueError for a wish that would make it another run."""
-    wishes = {name: value for name, value in options.items() if name != 'resume'}
-    if 'data' in wishes and os.path.abspath(wishes['data']) == os.path.abspath(given['data']):
-        wishes['data'] = given['data']
-    if not wishes:
-        return recorded
-    if set(wishes) - set(CHANGEABLE):
-        before = dataclasses.asdict(resolve_options(given))
-        for name in set(wishes) - set(CHANGEABLE):
-            after = dataclasses.asdict(resolve_options({**given, name: wishes[name]}))
-            changed = {key for key in before if before[key] != after[key]} - {'desc', *CHANGEABLE}
-            if changed or name == 'desc' and wishes[name] != given.get(name):
-                found = given.get(name, before.get(name, 'its default'))
-                raise ValueError(f'--{name.replace("_", "-")}={wishes[name]}: {run_dir} was started with {found}; '
-                                 'a resumed run may change only --kimg, --snap and --workers')
-    changes = {name: wishes[name] for name in CHANGEABLE if name in wishes}
-    from stylegan2_mspe.options import check
+    from stylegan2_mspe.options import check, flag
+
+    changes = {name: value for name, value in options.items() if name in CHANGEABLE}
     check({'data': given['data'], **changes})
+    for name in options.keys() - {*CHANGEABLE, 'resume'}:
+        if options[name] != given.get(name) and makes_another_run(given, name, options[name]):
+            found = given.get(name, getattr(recorded, name, 'its default'))
+            raise ValueError(f'{flag(name)}={options[name]}: {run_dir} was started with {found}; a resumed run may '
+                             f'change only {", ".join(map(flag, CHANGEABLE))}')
     return dataclasses.replace(recorded, **changes)
+
+
+def makes_another_run(given, name, value):
+    """Whether a wish differs from what the run was started with, be it a wish then or a default."""
+    if name == 'data':
+        return os.path.abspath(value) != os.path.abspath(given['data'])
+    if name == 'desc':
+        return True
+    before, after = (dataclasses.asdict(resolve_options(options)) for options in (given, {**given, name: value}))
+    return any(before[key] != after[key] for key in before.keys() - {'desc'})
 
 
 def resolve_options(options):
@@ -216,7 +217,11 @@ def run(training, run_dir, what):
         say(f'{what}: {run_dir}')
         say(f'{len(training.dataset)} pictures {config.resolution}x{config.resolution} of {config.data_name}; '
             f'{config.cfg}, pe {config.pe}, batch {config.batch}, {config.kimg:g} kimg on {config.device}')
-        with contextlib.ExitStack() as stack:
-            stack.callback(meter.clear)
+        try:
             training_loop.train(training, run_dir, say=say, watch=meter.update)
+        except OSError as error:    # a full disk does not say where
+            error.filename = error.filename or run_dir
+            raise
+        finally:
+            meter.clear()
         say(f'Done: {run_dir}')
