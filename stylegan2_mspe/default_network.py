@@ -1,4 +1,6 @@
-"""Which network a command opens when none is named: the newest run's newest snapshot, else the bundled one."""
+"""Which network a command opens when none is named: the newest run's newest snapshot, else the bundled
+one.
+"""
 
 import pathlib
 import re
@@ -30,7 +32,9 @@ def newest_snapshot(run: str) -> str | None:
 
 
 def bundled_network(why: str = 'no network named') -> str:
-    """The path of the network that comes with the package. Raises ValueError, beginning with `why`, without one."""
+    """The path of the network that comes with the package. Raises ValueError, beginning with `why`, without
+    one.
+    """
     found = sorted(BUNDLED.glob('*.pkl'), key=lambda path: (path.name != PREFERRED, path.name))
     if not found:
         raise ValueError(f'--network: {why} and none in {BUNDLED}; expected the path of a network')

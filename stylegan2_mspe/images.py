@@ -1,7 +1,7 @@
 """Pictures: from network output to 8-bit arrays, PNG files and labelled grids.
 
-A picture is an array or tensor [C, H, W] with C = 1 (grey), 3 (RGB) or 4 (RGBA); a batch is [N, C, H, W]. Either
-is uint8 already, or floating point in a dynamic range `drange`, (-1, 1) unless said.
+A picture is an array or tensor [C, H, W] with C = 1 (grey), 3 (RGB) or 4 (RGBA); a batch is [N, C, H, W].
+Either is uint8 already, or floating point in a dynamic range `drange`, (-1, 1) unless said.
 """
 
 import math
@@ -61,8 +61,8 @@ def save_png(image, path: str | os.PathLike, drange: tuple[float, float] = (-1, 
 def image_grid(images, grid_size: tuple[int, int], drange: tuple[float, float] = (-1, 1)) -> np.ndarray:
     """Lays a batch [N, C, H, W] out row by row, without gaps, as one uint8 picture [C, rows·H, cols·W].
 
-    `grid_size` is (cols, rows), StyleGAN2's order. Fewer than cols·rows pictures leave black places at the end;
-    more raise ValueError.
+    `grid_size` is (cols, rows), StyleGAN2's order. Fewer than cols·rows pictures leave black places at the
+    end; more raise ValueError.
     """
     pixels = to_uint8(images, drange)
     columns, rows = grid_size

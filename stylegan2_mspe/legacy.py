@@ -1,8 +1,9 @@
 """Network pickles: reads them without running code from them, writes them as StyleGAN2-ADA-PyTorch does.
 
-A pickle holds a dictionary: training_set_kwargs, G, D, G_ema, augment_pipe. Of each network it records the class name,
-the constructor's arguments, the parameters and buffers, and the text of the module that defined it. The text is never
-looked at: the class name selects one of our classes, which is built from the recorded arguments and filled by name.
+A pickle holds a dictionary: training_set_kwargs, G, D, G_ema, augment_pipe. Of each network it records the
+class name, the constructor's arguments, the parameters and buffers, and the text of the module that defined
+it. The text is never looked at: the class name selects one of our classes, which is built from the recorded
+arguments and filled by name.
 """
 
 import copy
@@ -22,12 +23,13 @@ from stylegan2_mspe import dataset, networks, safe_pickle
 from stylegan2_mspe.files import atomic_write
 from stylegan2_mspe.safe_pickle import Call, Refused
 
-# What may be built, by the name recorded in the file. A pickle also records the parts inside a network; those are
-# rebuilt by the network's own constructor.
+# What may be built, by the name recorded in the file. A pickle also records the parts inside a network; those
+# are rebuilt by the network's own constructor.
 CLASSES = {'Generator': networks.Generator, 'Discriminator': networks.Discriminator,
            'MappingNetwork': networks.MappingNetwork, 'SynthesisNetwork': networks.SynthesisNetwork}
-PARTS = {'SynthesisBlock', 'SynthesisLayer', 'ToRGBLayer', 'FullyConnectedLayer', 'Conv2dLayer', 'DiscriminatorBlock',
-         'MinibatchStdLayer', 'DiscriminatorEpilogue', 'AugmentPipe'}
+PARTS = {'SynthesisBlock', 'SynthesisLayer', 'ToRGBLayer', 'FullyConnectedLayer', 'Conv2dLayer',
+         'DiscriminatorBlock', 'MinibatchStdLayer', 'DiscriminatorEpilogue', 'AugmentPipe'}
+RECONSTRUCT = ('torch_utils.persistence', '_reconstruct_persistent_obj')  # how files call our _record
 
 MAX_LAYERS = 1000       # of a mapping network
 MAX_NUMBER = 2 ** 31    # among a constructor's arguments
@@ -35,19 +37,22 @@ MAX_PARTS = 100_000     # tensors or arguments of one network
 
 
 class NetworkFileError(ValueError):
-    """A file is not a network, is damaged or asks for more than a network needs; the message is one sentence."""
+    """A file is not a network, is damaged or asks for more than a network needs; the message is one
+    sentence.
+    """
 
 
 def load_network_pkl(source: str | os.PathLike | IO[bytes]) -> dict[str, Any]:
     """Reads a network pickle from a path, a URL or an open binary file.
 
-    Returns its dictionary with G, D and G_ema as modules of ours (or None where there is none) in eval mode, on the
-    CPU, without gradients; networks that are one object in the file are one object here. Nothing in the file is
-    executed. Raises NetworkFileError (a ValueError) in one sentence, OSError where the file can't be read.
+    Returns its dictionary with G, D and G_ema as modules of ours (or None where there is none) in eval mode,
+    on the CPU, without gradients; networks that are one object in the file are one object here. Nothing in
+    the file is executed. Raises NetworkFileError (a ValueError) in one sentence, OSError where the file can't
+    be read.
     """
     name, data = _read(source)
     try:
-        content = safe_pickle.load(data, {('torch_utils.persistence', '_reconstruct_persistent_obj'): Call(_record)})
+        content = safe_pickle.load(data, {RECONSTRUCT: Call(_record)})
         if not isinstance(content, dict) or not isinstance(content.get('G_ema'), (Recorded, type(None))):
             raise Refused('is a pickle of something else than networks')
         if content.get('G_ema') is None:
@@ -57,29 +62,30 @@ def load_network_pkl(source: str | os.PathLike | IO[bytes]) -> dict[str, Any]:
         prefix = name if data[:1] == pickle.PROTO else f'{name} is not a network file: read as a pickle, it'
         raise NetworkFileError(f'{prefix} {error}') from error
     except EOFError as error:
-        raise NetworkFileError(f'{name} ends too early: it holds {len(data)} bytes of a larger network') from error
+        raise NetworkFileError(f'{name} ends too early, after {len(data)} bytes of a network') from error
     except Exception as error:  # a damaged pickle makes the reader stumble over anything
         reason = ' '.join(str(error).split())[:200] or type(error).__name__
         damaged = f'{name} is not a network file or is damaged ({reason}); expected a network-snapshot-*.pkl'
         raise NetworkFileError(damaged) from error
 
 
-def save_network_pkl(path: str | os.PathLike, *, G: torch.nn.Module, D: torch.nn.Module | None, G_ema: torch.nn.Module,
-                     training_set_kwargs: dict | None, augment_pipe: torch.nn.Module | None = None) -> None:
-    """Writes copies of the networks as a pickle that StyleGAN2-ADA-PyTorch opens: eval mode, CPU, no gradients.
+def save_network_pkl(path: str | os.PathLike, *, G: torch.nn.Module, D: torch.nn.Module | None,
+                     G_ema: torch.nn.Module, training_set_kwargs: dict | None,
+                     augment_pipe: torch.nn.Module | None = None) -> None:
+    """Writes copies of the networks as a pickle that StyleGAN2-ADA-PyTorch opens: eval mode, CPU, no
+    gradients.
 
     Networks with the same weights are written once. The file appears when it is complete. Raises OSError.
     """
     content = dict(training_set_kwargs=dict(training_set_kwargs) if training_set_kwargs else None)
     for key, module in dict(G=G, D=D, G_ema=G_ema, augment_pipe=augment_pipe).items():
-        twin = next((done for done in content.values() if isinstance(module, torch.nn.Module) and _equal(done, module)),
-                    None)
-        content[key] = _snapshot(module) if twin is None else twin
+        twins = (done for done in content.values() if module is not None and _equal(done, module))
+        content[key] = next(twins, None) or _snapshot(module)
     with atomic_write(path) as file:
         pickle.dump(content, file)
 
 
-# ----- reading ------------------------------------------------------------------------------------------------------
+# ----- reading ----------------------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -120,7 +126,8 @@ def _restore(content: dict) -> dict[str, Any]:
         if isinstance(value, Recorded) and id(value) not in built:
             # Augmentation has no parameters to go on from; a run that wants it builds its own.
             built[id(value)] = None if value.class_name == 'AugmentPipe' else _build(key, value)
-    result = {key: built[id(value)] if isinstance(value, Recorded) else value for key, value in content.items()}
+    result = {key: built.get(id(value)) if isinstance(value, Recorded) else value
+              for key, value in content.items()}
     result['training_set_kwargs'] = _dataset_kwargs(result.get('training_set_kwargs'))
     return {'G': None, 'D': None, 'augment_pipe': None, **result}
 
@@ -132,7 +139,8 @@ def _dataset_kwargs(kwargs: Any) -> dict | None:
         return None
     found = kwargs.get('class_name') if isinstance(kwargs, dict) else kwargs
     if found not in dataset.CLASSES:
-        raise Refused(f'names the dataset class {str(found)[:80]!r}, expected one of {", ".join(dataset.CLASSES)}')
+        known = ', '.join(dataset.CLASSES)
+        raise Refused(f'names the dataset class {str(found)[:80]!r}, expected one of {known}')
     return kwargs
 
 
@@ -143,7 +151,8 @@ class _Shapes(torch.overrides.TorchFunctionMode):
     """
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
-        # With randn or a division of such tensors torch would import its compiler first, which takes a second.
+        # With randn or a division of such tensors torch would import its compiler first, which takes a
+        # second.
         if func in (torch.randn, torch.zeros, torch.full, torch.empty):
             return torch.empty(*args[:1], dtype=(kwargs or {}).get('dtype'), device='meta')
         if func in (torch.Tensor.div, torch.Tensor.__truediv__) and args[0].is_meta:
@@ -152,7 +161,9 @@ class _Shapes(torch.overrides.TorchFunctionMode):
 
 
 def _build(key: str, recorded: Recorded) -> torch.nn.Module:
-    """Our class for the record, constructed without memory of its own and filled with the recorded tensors."""
+    """Our class for the record, constructed without memory of its own and filled with the recorded
+    tensors.
+    """
     if recorded.class_name not in CLASSES:
         raise Refused(f'has a {recorded.class_name} as {key}, expected a whole network')
     args = _plain(recorded.state.get('_init_args', ()))
@@ -177,9 +188,9 @@ def _tensors(recorded: Recorded) -> dict[str, torch.Tensor]:
         steps += 1
         if steps > MAX_PARTS or len(prefix) > 1000:
             raise Refused('nests its parts without end')
-        for name, value in [*part.state.get('_parameters', {}).items(), *part.state.get('_buffers', {}).items()]:
-            if isinstance(value, torch.Tensor):
-                found[f'{prefix}{name}'] = value
+        for kind in ('_parameters', '_buffers'):
+            found.update((f'{prefix}{name}', value) for name, value in part.state.get(kind, {}).items()
+                         if isinstance(value, torch.Tensor))
         for name, child in part.state.get('_modules', {}).items():
             if isinstance(child, Recorded):
                 waiting.append((f'{prefix}{name}.', child))
@@ -187,14 +198,17 @@ def _tensors(recorded: Recorded) -> dict[str, torch.Tensor]:
 
 
 def _fill(module: torch.nn.Module, tensors: dict[str, torch.Tensor], key: str) -> None:
-    """Gives every parameter and buffer of the module the tensor of its name; names and shapes have to agree."""
+    """Gives every parameter and buffer of the module the tensor of its name; names and shapes have to
+    agree.
+    """
     expected = dict([*module.named_parameters(), *module.named_buffers()])
     for name in sorted(expected.keys() ^ tensors.keys()):
         state = 'lacks' if name in expected else 'has an unknown'
         raise Refused(f'{state} parameter {key}.{name} ({len(tensors)} found, {len(expected)} expected)')
     for name, target in expected.items():
         if tensors[name].shape != target.shape:
-            raise Refused(f'has {key}.{name} of shape {list(tensors[name].shape)}, expected {list(target.shape)}')
+            found = list(tensors[name].shape)
+            raise Refused(f'has {key}.{name} of shape {found}, expected {list(target.shape)}')
         owner, _, leaf = name.rpartition('.')
         owner = module.get_submodule(owner)
         value = tensors[name].to(target.dtype, copy=True)
@@ -205,7 +219,9 @@ def _fill(module: torch.nn.Module, tensors: dict[str, torch.Tensor], key: str) -
 
 
 def _plain(value: Any) -> Any:
-    """A copy in which everything is a plain number, text, list, tuple or dictionary; anything else is refused."""
+    """A copy in which everything is a plain number, text, list, tuple or dictionary; anything else is
+    refused.
+    """
     budget = iter(range(MAX_PARTS))
 
     def copied(value, depth):
@@ -236,7 +252,7 @@ def _check_layers(kwargs: dict) -> None:
             raise Refused(f'has a mapping network of {count!r} layers, expected at most {MAX_LAYERS}')
 
 
-# ----- writing ------------------------------------------------------------------------------------------------------
+# ----- writing ----------------------------------------------------------------------------------------------
 
 
 def _snapshot(module: torch.nn.Module | None) -> torch.nn.Module | None:
@@ -246,7 +262,7 @@ def _snapshot(module: torch.nn.Module | None) -> torch.nn.Module | None:
     networks.set_precision(module, None)  # how a run computed is not a property of the network
     for tensor in [*module.parameters(), *module.buffers()]:
         tensor.grad = None
-        if tensor.untyped_storage().nbytes() > tensor.nbytes:  # a view would take its whole base into the file
+        if tensor.untyped_storage().nbytes() > tensor.nbytes:  # a view would take its base into the file
             tensor.data = tensor.data.clone()
     return module
 

@@ -1,4 +1,6 @@
-"""Line plots as pictures, drawn with Pillow: axes, grid lines, a legend; the colours can be told apart by everyone."""
+"""Line plots as pictures, drawn with Pillow: axes, grid lines, a legend; the colours can be told apart by
+everyone.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,18 +9,20 @@ from PIL import Image, ImageDraw, ImageFont
 
 COLOURS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#000000']  # Okabe and Ito
 INK, GRID, PAPER = '#303030', '#e2e2e2', '#ffffff'
+Curves = Mapping[str, tuple[Sequence[float], Sequence[float]]]  # name → (xs, ys)
 SCALE = 3  # drawn this much larger and reduced, for smooth lines
 
 
-def line_plot(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, title: str = '', x_label: str = '',
-              y_label: str = '', x_range: tuple[float, float] | None = None, y_range: tuple[float, float] | None = None,
+def line_plot(curves: Curves, *, title: str = '', x_label: str = '', y_label: str = '',
+              x_range: tuple[float, float] | None = None, y_range: tuple[float, float] | None = None,
               x_ticks: Sequence[float] | None = None, size: tuple[int, int] = (720, 440)) -> Image.Image:
     """Draws named curves, each (xs, ys), into an RGB picture of `size` (width, height).
 
-    Points that are not finite leave a gap. Without a range the axis spans the data; without ticks they are round
-    numbers. Raises ValueError for no data.
+    Points that are not finite leave a gap. Without a range the axis spans the data; without ticks they are
+    round numbers. Raises ValueError for no data.
     """
-    points = {name: [(float(x), float(y)) for x, y in zip(xs, ys, strict=True)] for name, (xs, ys) in series.items()}
+    points = {name: [(float(x), float(y)) for x, y in zip(*curve, strict=True)]
+              for name, curve in curves.items()}
     finite = [point for curve in points.values() for point in curve if all(map(math.isfinite, point))]
     if not finite:
         raise ValueError('a plot needs at least one finite point')
@@ -31,8 +35,9 @@ def line_plot(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, 
     box = (70 * SCALE, (44 if title else 20) * SCALE, width - 24 * SCALE, height - 58 * SCALE)
     place = _Place(x_range, y_range, box)
 
-    draw.text(((box[0] + box[2]) / 2, 22 * SCALE), title, INK, ImageFont.load_default(size=17 * SCALE), anchor='mm')
-    draw.text(((box[0] + box[2]) / 2, height - 16 * SCALE), x_label, INK, font, anchor='mm')
+    middle = (box[0] + box[2]) / 2
+    draw.text((middle, 22 * SCALE), title, INK, ImageFont.load_default(size=17 * SCALE), anchor='mm')
+    draw.text((middle, height - 16 * SCALE), x_label, INK, font, anchor='mm')
     _draw_upright(sheet, y_label, (18 * SCALE, (box[1] + box[3]) // 2), font)
     _draw_axes(draw, place, font, ticks(*x_range) if x_ticks is None else x_ticks)
     for colour, curve in zip(_colours(len(points)), points.values()):
@@ -46,7 +51,8 @@ def ticks(low: float, high: float, most: int = 9) -> list[float]:
     """Round numbers (1, 2 or 5 times a power of ten apart) within [low, high], at most `most`."""
     rough = (high - low) / max(most - 1, 1)
     power = 10.0 ** math.floor(math.log10(rough))
-    step = next(factor * power for factor in (1, 2, 5, 10, 20) if (high - low) / (factor * power) <= most - 1 + 1e-9)
+    step = next(factor * power for factor in (1, 2, 5, 10, 20)
+                if (high - low) / (factor * power) <= most - 1 + 1e-9)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [round(n * step, 12) for n in range(first, last + 1)]
 
@@ -88,7 +94,7 @@ def _draw_axes(draw: ImageDraw.ImageDraw, place: _Place, font: ImageFont.FreeTyp
     draw.line([(left, top), (left, bottom), (right, bottom)], INK, SCALE + 1)
 
 
-def _draw_curve(draw: ImageDraw.ImageDraw, place: _Place, curve: list[tuple[float, float]], colour: str) -> None:
+def _draw_curve(draw: ImageDraw.ImageDraw, place: _Place, curve: list, colour: str) -> None:
     run: list[tuple[float, float]] = []
     dots = len(curve) <= 80
     for x, y in [*curve, (math.nan, math.nan)]:
@@ -102,7 +108,7 @@ def _draw_curve(draw: ImageDraw.ImageDraw, place: _Place, curve: list[tuple[floa
         run = []
 
 
-def _draw_legend(draw: ImageDraw.ImageDraw, box: tuple, names: list[str], font: ImageFont.FreeTypeFont) -> None:
+def _draw_legend(draw: ImageDraw.ImageDraw, box: tuple, names: list[str], font) -> None:
     """At the bottom left, where similarity curves are not."""
     line, pad = 20 * SCALE, 9 * SCALE
     width = max(font.getlength(name) for name in names) + 34 * SCALE + 2 * pad
@@ -115,7 +121,7 @@ def _draw_legend(draw: ImageDraw.ImageDraw, box: tuple, names: list[str], font: 
         draw.text((left + pad + 34 * SCALE, y), name, INK, font, anchor='lm')
 
 
-def _draw_upright(sheet: Image.Image, text: str, centre: tuple[int, int], font: ImageFont.FreeTypeFont) -> None:
+def _draw_upright(sheet: Image.Image, text: str, centre: tuple[int, int], font) -> None:
     """Text that reads upwards, for the vertical axis."""
     if not text:
         return
@@ -125,8 +131,10 @@ def _draw_upright(sheet: Image.Image, text: str, centre: tuple[int, int], font: 
     sheet.paste(label, (centre[0] - label.width // 2, centre[1] - label.height // 2))
 
 
-def similarity_plot(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], title: str = '') -> Image.Image:
-    """Similarity (0…1) against the shift in pixels, one curve a network or direction (Fig. 2 of the paper)."""
+def similarity_plot(curves: Curves, title: str = '') -> Image.Image:
+    """Similarity (0…1) against the shift in pixels, one curve a network or direction (Fig. 2 of the
+    paper).
+    """
     furthest = max((x for xs, _ in curves.values() for x in xs), default=0)
     every_cell = range(0, int(furthest) + 1, 4) if furthest <= 48 else None
     return line_plot(curves, title=title, x_label='shift in pixels', y_label='similarity', y_range=(0, 1),

@@ -1,4 +1,6 @@
-"""From seeds and a wish (which part of the world, moved how, at which size) to pictures, within the memory there is."""
+"""From seeds and a wish (which part of the world, moved how, at which size) to pictures, within the memory
+there is.
+"""
 
 import math
 from collections.abc import Sequence
@@ -35,11 +37,13 @@ def seed_labels(G: torch.nn.Module, seeds: Sequence[int]) -> torch.Tensor:
 
 def request_canvas(resolution: int, box: tuple[int, int] | None = None, shift: tuple[float, float] = (0, 0),
                    size: tuple[int, int] | None = None, wrap: bool | None = None) -> Canvas | None:
-    """The canvas for a box (height, width) about the trained picture, its content shifted, rendered at a size.
+    """The canvas for a box (height, width) about the trained picture, its content shifted, rendered at a
+    size.
 
-    The box shares what it adds to, or cuts from, the trained picture between both sides; an odd pixel is the bottom's
-    and the right's (Sec. 4.3). wrap None: an axis wraps (the paper's circular shift) where the box is as long as the
-    trained picture, and is extrapolated where it is not. Returns None where that is the trained picture itself.
+    The box shares what it adds to, or cuts from, the trained picture between both sides; an odd pixel is the
+    bottom's and the right's (Sec. 4.3). wrap None: an axis wraps (the paper's circular shift) where the box
+    is as long as the trained picture, and is extrapolated where it is not. Returns None where that is the
+    trained picture itself.
     """
     box = box or (resolution, resolution)
     borders = []
@@ -74,20 +78,25 @@ def prepare(G: torch.nn.Module, device: torch.device | str, precision: str = 'fp
         raise ValueError('--precision=fp16 on a CPU: expected fp32, bf16 or fp64 there')
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     networks.set_precision(G, dtype if dtype.itemsize < 4 else torch.float32)
-    return G.to(device, torch.float64 if dtype == torch.float64 else torch.float32).eval().requires_grad_(False)
+    G = G.to(device, torch.float64 if dtype == torch.float64 else torch.float32)
+    return G.eval().requires_grad_(False)
 
 
 @torch.no_grad()
-def render(G: torch.nn.Module, ws: torch.Tensor, canvas: Canvas | None, noise_mode: str = 'const') -> torch.Tensor:
-    """Pictures [N, C, H, W], about [-1, 1], of ws [N, num_ws, w_dim] on the canvas (None: the trained one)."""
+def render(G: torch.nn.Module, ws: torch.Tensor, canvas: Canvas | None,
+           noise_mode: str = 'const') -> torch.Tensor:
+    """Pictures [N, C, H, W], about [-1, 1], of ws [N, num_ws, w_dim] on the canvas (None: the trained
+    one).
+    """
     return G.synthesis(ws, canvas=canvas, noise_mode=noise_mode)
 
 
 def picture_bytes(G: torch.nn.Module, height: int, width: int) -> int:
     """About how much memory rendering one picture of that size takes at its peak, in bytes.
 
-    A scale holds several maps of its channels at a time: its input, what the convolution and the filter leave between
-    them, the encoding and the output. How many was measured on a CPU, where convolutions in float64 unfold their input.
+    A scale holds several maps of its channels at a time: its input, what the convolution and the filter leave
+    between them, the encoding and the output. How many was measured on a CPU, where convolutions in float64
+    unfold their input.
     """
     synthesis, itemsize = G.synthesis, next(G.parameters()).element_size()
     maps = MAPS[itemsize]
@@ -118,8 +127,8 @@ def batch_that_fits(G: torch.nn.Module, size: tuple[int, int], asked_by: str, mo
     needed = picture_bytes(G, *size)
     usable = int(free_memory(next(G.parameters()).device) * USABLE)
     if needed > usable:
-        raise ValueError(f'{asked_by}: a picture of {size[0]}x{size[1]} pixels takes about {_gigabytes(needed)} to render, '
-                         f'and {_gigabytes(usable)} are free; expected a smaller one')
+        raise ValueError(f'{asked_by}: a picture of {size[0]}x{size[1]} pixels takes about '
+                         f'{_gigabytes(needed)} to render, and {_gigabytes(usable)} are free; expected a smaller one')
     return max(1, min(most, usable // max(needed, 1)))
 
 

@@ -1,9 +1,10 @@
 """Reads pickles without running anything they ask for.
 
-A pickle is a program for a stack machine. This one knows a table of names and nothing else: what a name stands for
-is a `Call` (a function of ours that checks its arguments), a `Fill` (an empty container) or a plain value. Other
-names, persistent ids and rarely used instructions are refused; keys are strings or numbers, because hashing a nest of
-tuples can take for ever; nothing is allocated that the file does not contain.
+A pickle is a program for a stack machine. This one knows a table of names and nothing else: what a name
+stands for is a `Call` (a function of ours that checks its arguments), a `Fill` (an empty container) or a
+plain value. Other names, persistent ids and rarely used instructions are refused; keys are strings or
+numbers, because hashing a nest of tuples can take for ever; nothing is allocated that the file does not
+contain.
 """
 
 import collections
@@ -41,15 +42,17 @@ class Fill:
 
 
 def load(data: bytes, names: Mapping[tuple[str, str], Any]) -> Any:
-    """Returns what the pickle `data` describes, with `names` added to the tensors, arrays and containers known here.
+    """Returns what the pickle `data` describes, with `names` added to the tensors, arrays and containers
+    known here.
 
     Raises Refused for what it must not contain; anything else that `pickle.load` raises means a damaged file.
     """
     return _Machine(data, {**NAMES, **names}).load()
 
 
-# The interpreter written in Python, because its instructions can be replaced one by one; the one in C offers a hook
-# for names only. A network is a few thousand instructions and its tensors are one each, so it is not slower.
+# The interpreter written in Python, because its instructions can be replaced one by one; the one in C offers
+# a hook for names only. A network is a few thousand instructions and its tensors are one each, so it is not
+# slower.
 class _Machine(pickle._Unpickler):
     dispatch = dict(pickle._Unpickler.dispatch)
 
@@ -61,10 +64,10 @@ class _Machine(pickle._Unpickler):
         try:
             return self.names[module, name]
         except KeyError:
-            raise Refused(f'asks for {module}.{name}, which is not among the names a network file may use') from None
+            raise Refused(f'asks for {module}.{name}, which a network file has no need of') from None
 
     def persistent_load(self, pid):
-        raise Refused('refers to an object outside the file (a persistent id), which a network file has no need of')
+        raise Refused('refers to an object outside the file (a persistent id)')
 
     def refuse(self):
         raise Refused('uses an instruction that network files have no need of')
@@ -74,13 +77,13 @@ class _Machine(pickle._Unpickler):
         if isinstance(function, Fill) and arguments == ():
             function = Call(function.create)
         if not isinstance(function, Call) or not isinstance(arguments, tuple):
-            raise Refused(f'calls a {type(function).__name__}, where only the functions of network files may be called')
+            raise Refused(f'calls a {type(function).__name__}, expected a function of network files')
         self.append(function.function(*arguments))
 
     def newobj(self):
         arguments, kind = self.stack.pop(), self.stack.pop()
         if not isinstance(kind, Fill) or arguments != ():
-            raise Refused(f'creates an object of a {type(kind).__name__}, where only empty containers may be created')
+            raise Refused(f'creates an object of a {type(kind).__name__}, expected an empty container')
         self.append(kind.create())
 
     def build(self):
@@ -142,7 +145,8 @@ def _make_set(items=()) -> set:
 
 def _make_ordered_dict(items=()) -> dict:
     pairs = [tuple(pair) for pair in items]
-    return collections.OrderedDict(zip(_checked_keys([key for key, _ in pairs]), [value for _, value in pairs]))
+    _checked_keys([key for key, _ in pairs])
+    return collections.OrderedDict(pairs)
 
 
 def _encode(text: str, encoding: str) -> bytes:
@@ -168,9 +172,8 @@ def _make_dtype(name, *_) -> np.dtype:
 
 
 def _set_dtype(dtype: np.dtype, state) -> None:
-    plain = (type(state) is tuple and len(state) == 8 and state[0] in (3, 4) and state[1] in ('<', '>', '|', '=')
-             and state[2:] == (None, None, None, -1, -1, 0))
-    if not plain:
+    plain = (None, None, None, -1, -1, 0)   # no fields, no subarray, natural size and alignment
+    if type(state) is not tuple or state[0] not in (3, 4) or state[1] not in '<>|=' or state[2:] != plain:
         raise Refused('holds numbers of a compound type, expected plain ones')
     dtype.__setstate__(state)
 
@@ -190,8 +193,8 @@ def _set_array(array: np.ndarray, state) -> None:
         raise Refused('holds an array in an unknown form')
     version, shape, dtype, fortran, data = state
     shape = _counts(shape, 'the shape of an array')
-    fits = isinstance(dtype, np.dtype) and isinstance(data, bytes) and len(data) == math.prod(shape) * dtype.itemsize
-    if not fits:
+    if not isinstance(dtype, np.dtype) or not isinstance(data, bytes) or (
+            len(data) != math.prod(shape) * dtype.itemsize):
         raise Refused('holds an array whose data do not fit its shape')
     array.__setstate__((1, shape, dtype, bool(fortran), data))
 
@@ -221,7 +224,7 @@ def _load_storage(data) -> _Storage:
             storage = torch.load(io.BytesIO(data), map_location='cpu', weights_only=True)
         except pickle.UnpicklingError as error:
             name = re.search(r'GLOBAL ([\w.]+)', str(error))
-            asked = f'asks for {name[1]} inside tensor data' if name else 'holds tensor data that cannot be read'
+            asked = f'asks for {name[1]} in tensor data' if name else 'holds tensor data that cannot be read'
             raise Refused(f'{asked}, where only numbers are expected') from error
         if not isinstance(storage, torch.storage.TypedStorage):
             raise Refused(f'holds a {type(storage).__name__} where tensor data are expected')
@@ -231,7 +234,8 @@ def _load_storage(data) -> _Storage:
 def _make_tensor(storage, offset, size, stride, *_) -> torch.Tensor:
     if not isinstance(storage, _Storage):
         raise Refused(f'makes a tensor of a {type(storage).__name__}')
-    size, stride, (offset,) = _counts(size, 'a size'), _counts(stride, 'a stride'), _counts([offset], 'an offset')
+    size, stride = _counts(size, 'a size'), _counts(stride, 'a stride')
+    offset, = _counts([offset], 'an offset')
     tensor = torch.empty(0, dtype=storage.dtype)
     available = storage.raw.nbytes() // tensor.element_size()
     last = offset + sum((count - 1) * step for count, step in zip(size, stride, strict=True))
@@ -263,8 +267,8 @@ NAMES = {
     ('torch._utils', '_rebuild_parameter'): Call(_make_parameter),
     ('torch', 'device'): Call(lambda kind, *_: str(kind)),
     ('torch', 'Size'): Call(lambda size=(): _counts(size, 'a size')),
-    **{('torch', name): getattr(torch, name) for name in ('float16', 'bfloat16', 'float32', 'float64', 'uint8',
-                                                         'int8', 'int16', 'int32', 'int64', 'bool')},
+    **{('torch', name): getattr(torch, name) for name in (
+        'float16', 'bfloat16', 'float32', 'float64', 'uint8', 'int8', 'int16', 'int32', 'int64', 'bool')},
     ('torch', 'contiguous_format'): torch.contiguous_format,
     ('torch', 'channels_last'): torch.channels_last,
     ('torch.serialization', '_get_layout'): Call(str),

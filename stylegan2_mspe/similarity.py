@@ -20,14 +20,17 @@ def similarity(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     Two patches that are black all over are alike: 1.
     """
     if a.shape != b.shape or a.ndim not in (3, 4) or (a.ndim == 4 and a.shape[1] != 1):
-        raise ValueError(f'similarity compares grey patches [N, H, W], not {list(a.shape)} with {list(b.shape)}')
+        shapes = f'{list(a.shape)} with {list(b.shape)}'
+        raise ValueError(f'similarity compares grey patches [N, H, W], not {shapes}')
     common = torch.minimum(a, b).double().flatten(1).sum(1)
     either = torch.maximum(a, b).double().flatten(1).sum(1)
     return torch.where(either > 0, common / either.clamp(min=torch.finfo(torch.float64).tiny), 1.0)
 
 
 def grey(images: torch.Tensor) -> torch.Tensor:
-    """Pictures [N, C, H, W] in [-1, 1] → grey [N, H, W] in [0, 1]: BT.601 luma, transparency seen before black."""
+    """Pictures [N, C, H, W] in [-1, 1] → grey [N, H, W] in [0, 1]: BT.601 luma, transparency seen before
+    black.
+    """
     channels = images.shape[1]
     if channels not in (1, 3, 4):
         raise ValueError(f'pictures have 1, 3 or 4 channels, not {channels}')
@@ -55,14 +58,16 @@ def along(direction: str, distances: Iterable[int]) -> list[tuple[int, int]]:
 
 
 @torch.no_grad()
-def shift_similarity(G: torch.nn.Module, shifts: Sequence[tuple[int, int]], seeds: Sequence[int], *, patch: int = 32,
-                     noise_mode: str = 'const', batch: int = 32, progress: Callable[[Iterable], Iterable] = iter,
-                     ) -> np.ndarray:
-    """Similarity of each seed's standard picture to the same seed rendered at each shift → float64 [shifts, seeds].
+def shift_similarity(G: torch.nn.Module, shifts: Sequence[tuple[int, int]], seeds: Sequence[int], *,
+                     patch: int = 32, noise_mode: str = 'const', batch: int = 32,
+                     progress: Callable[[Iterable], Iterable] = iter) -> np.ndarray:
+    """Similarity of each seed's standard picture to the same seed rendered at each shift → float64 [shifts,
+    seeds].
 
-    The patch × patch pixels at the top left, where the paper's digits are, are compared with those at (dy, dx), where
-    the shift should have moved them; both axes wrap. The stored noise is not moved. Conditional networks get class
-    seed mod c_dim. `progress` wraps the loop over batches. Raises ValueError for shifts that are not whole pixels.
+    The patch × patch pixels at the top left, where the paper's digits are, are compared with those at (dy,
+    dx), where the shift should have moved them; both axes wrap. The stored noise is not moved. Conditional
+    networks get class seed mod c_dim. `progress` wraps the loop over batches. Raises ValueError for shifts
+    that are not whole pixels.
     """
     for dy, dx in shifts:
         if dy != int(dy) or dx != int(dx):

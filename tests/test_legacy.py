@@ -22,8 +22,9 @@ KWARGS = dict(class_name='training.dataset.ImageFolderDataset', path='digits.zip
 
 
 def make_generator(seed=1, **kwargs):
-    options = dict(z_dim=8, c_dim=0, w_dim=8, img_resolution=16, img_channels=3, mapping_kwargs=dict(num_layers=2),
-                   synthesis_kwargs=dict(channel_base=64, channel_max=8, num_fp16_res=1, conv_clamp=256, pe='mspe'))
+    synthesis = dict(channel_base=64, channel_max=8, num_fp16_res=1, conv_clamp=256, pe='mspe')
+    options = dict(z_dim=8, c_dim=0, w_dim=8, img_resolution=16, img_channels=3,
+                   mapping_kwargs=dict(num_layers=2), synthesis_kwargs=synthesis)
     return fill(networks.Generator(**{**options, **kwargs}), seed)
 
 
@@ -50,7 +51,7 @@ def draw(G, canvas=None):
     return G(z, c, noise_mode='const', canvas=canvas)
 
 
-# ----- what is written comes back -----------------------------------------------------------------------------------
+# ----- what is written comes back ---------------------------------------------------------------------------
 
 
 def test_round_trip_gives_equal_networks(generator, network_file):
@@ -61,21 +62,23 @@ def test_round_trip_gives_equal_networks(generator, network_file):
     images = torch.randn([3, 3, 16, 16])
     torch.testing.assert_close(content['D'](images, None), make_discriminator()(images, None), rtol=0, atol=0)
     for module in (content['G_ema'], content['D']):
-        assert not module.training and not any(p.requires_grad or p.device.type != 'cpu' for p in module.parameters())
-        assert not any(tensor.is_meta for tensor in [*module.parameters(), *module.buffers()])
+        assert not module.training
+        for tensor in [*module.parameters(), *module.buffers()]:
+            assert not tensor.requires_grad and tensor.device.type == 'cpu'
     assert content['G_ema'].init_kwargs == generator.init_kwargs
 
 
 @pytest.mark.parametrize('kwargs', [
     dict(img_channels=1), dict(img_channels=4), dict(c_dim=3),
-    dict(synthesis_kwargs=dict(channel_base=64, channel_max=8, architecture='resnet', resample_filter=[1, 2, 1])),
-    dict(synthesis_kwargs=dict(channel_base=64, channel_max=8, architecture='orig', use_noise=False, pe='sspe')),
+    dict(synthesis_kwargs=dict(channel_max=8, architecture='resnet', resample_filter=[1, 2, 1])),
+    dict(synthesis_kwargs=dict(channel_max=8, architecture='orig', use_noise=False, pe='sspe')),
 ])
 def test_round_trip_of_unusual_networks(tmp_path, kwargs):
     G = make_generator(**kwargs)
     D = make_discriminator(c_dim=G.c_dim, img_channels=G.img_channels, block_kwargs=dict(freeze_layers=2))
-    save_network_pkl(tmp_path / 'a.pkl', G=make_generator(seed=2, **kwargs), D=D, G_ema=G, training_set_kwargs=None)
-    content = load_network_pkl(str(tmp_path / 'a.pkl'))
+    path = str(tmp_path / 'a.pkl')
+    save_network_pkl(path, G=make_generator(seed=2, **kwargs), D=D, G_ema=G, training_set_kwargs=None)
+    content = load_network_pkl(path)
     torch.testing.assert_close(draw(content['G_ema']), draw(G), rtol=0, atol=0)
     assert not torch.equal(draw(content['G']), draw(G)) and content['training_set_kwargs'] is None
     assert content['D'].state_dict().keys() == D.state_dict().keys()
@@ -112,17 +115,20 @@ def test_an_ordinary_unpickler_with_our_packages_opens_it(network_file, generato
 
 
 def test_reading_does_not_import_the_compiler(network_file):
-    code = f'import sys; from stylegan2_mspe import legacy; legacy.load_network_pkl({str(network_file)!r}); ' \
-           'print("torch._dynamo" in sys.modules or "torch._inductor" in sys.modules)'
+    code = f'''import sys; from stylegan2_mspe import legacy
+legacy.load_network_pkl({str(network_file)!r})
+print("torch._dynamo" in sys.modules or "torch._inductor" in sys.modules)'''
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == 'False'
 
 
-# ----- pickles of other writers -------------------------------------------------------------------------------------
+# ----- pickles of other writers -----------------------------------------------------------------------------
 
 
 class Foreign:
-    """Pickles a module as StyleGAN2-ADA-PyTorch does, with any source text, class name and changes of the state."""
+    """Pickles a module as StyleGAN2-ADA-PyTorch does, with any source text, class name and changes of the
+    state.
+    """
 
     def __init__(self, module, source='', **changes):
         self.module, self.source, self.changes = module, source, changes
@@ -132,7 +138,8 @@ class Foreign:
         state['_modules'] = collections.OrderedDict((name, Foreign(child, self.source))
                                                     for name, child in self.module._modules.items())
         state.update(self.changes.get('state', {}))
-        meta = dict(type='class', version=6, module_src=self.source, class_name=type(self.module).__name__, state=state)
+        name = type(self.module).__name__
+        meta = dict(type='class', version=6, module_src=self.source, class_name=name, state=state)
         meta.update({key: value for key, value in self.changes.items() if key != 'state'})
         return persistence._reconstruct_persistent_obj, (meta,)
 
@@ -149,18 +156,20 @@ def test_protocols_source_text_and_numpy_numbers(generator, tmp_path, protocol):
     state = dict(_init_kwargs=dict(generator.init_kwargs, z_dim=np.int32(8)))
     content = read(dict(G_ema=Foreign(generator, source, state=state), training_set_kwargs=kwargs), protocol)
     torch.testing.assert_close(draw(content['G_ema']), draw(generator), rtol=0, atol=0)
-    assert content['training_set_kwargs'] == dict(KWARGS, max_size=7, stretch=0.5, table=[[0, 1, 2], [3, 4, 5]])
+    plain = dict(KWARGS, max_size=7, stretch=0.5, table=[[0, 1, 2], [3, 4, 5]])
+    assert content['training_set_kwargs'] == plain
     assert not marker.exists() and content['D'] is None
 
 
 def test_names_of_numpy_1_are_known(generator):
-    data = pickle.dumps(dict(G_ema=generator, training_set_kwargs=dict(KWARGS, max_size=np.int64(7))), protocol=3)
+    kwargs = dict(KWARGS, max_size=np.int64(7))
+    data = pickle.dumps(dict(G_ema=generator, training_set_kwargs=kwargs), protocol=3)
     assert b'cnumpy._core.multiarray\n' in data
     old = data.replace(b'cnumpy._core.multiarray\n', b'cnumpy.core.multiarray\n')
     assert load_network_pkl(io.BytesIO(old))['training_set_kwargs']['max_size'] == 7
 
 
-# ----- pickles that want something else -----------------------------------------------------------------------------
+# ----- pickles that want something else ---------------------------------------------------------------------
 
 
 class Calls:
@@ -222,7 +231,7 @@ def test_hand_made_programs_are_refused(data, asked):
     (dict(class_name='os.system'), r"the class 'os\.system'"),
     (dict(class_name='Trainer'), "the class 'Trainer'"),
     (dict(type='function'), 'unknown form'),
-    (dict(state=dict(_init_kwargs=dict(z_dim=8, c_dim=0, w_dim=8, img_resolution=16, img_channels=3, hidden=5))), 'hidden'),
+    (dict(state=dict(_init_kwargs=dict(z_dim=8, hidden=5))), 'hidden'),
     (dict(state=dict(_init_kwargs=dict(z_dim=2 ** 40))), '1099511627776'),
     (dict(state=dict(_init_args=(torch.zeros(3),))), 'Tensor among its arguments'),
     (dict(state=dict(_parameters=dict(extra=torch.zeros(3)))), r'unknown parameter G_ema\.extra'),
@@ -265,7 +274,8 @@ def bomb(depth, width=2):
 @pytest.mark.parametrize('value', [bomb(60), bomb(300, 1), {'a': bomb(40)}, [0] * 200_000])
 def test_bombs_among_the_arguments_end_in_a_sentence(generator, value):
     with pytest.raises(NetworkFileError, match='without end'):
-        read(dict(G_ema=Foreign(generator, state=dict(_init_kwargs=dict(generator.init_kwargs, mapping_kwargs=value)))))
+        kwargs = dict(generator.init_kwargs, mapping_kwargs=value)
+        read(dict(G_ema=Foreign(generator, state=dict(_init_kwargs=kwargs))))
 
 
 def test_deep_and_wide_programs_end_in_a_sentence():
@@ -289,16 +299,18 @@ def storage_bytes(count, dtype=torch.float32):
 ])
 def test_tensors_stay_within_their_data(offset, size, stride):
     storage = Calls(torch.storage._load_from_bytes, storage_bytes(4))
-    tensor = Calls(torch._utils._rebuild_tensor_v2, storage, offset, size, stride, False, collections.OrderedDict())
+    hooks = collections.OrderedDict()
+    tensor = Calls(torch._utils._rebuild_tensor_v2, storage, offset, size, stride, False, hooks)
     with pytest.raises(NetworkFileError):
         read(dict(G_ema=None, x=tensor))
 
 
 def test_a_claim_of_2_to_the_42_bytes_allocates_nothing():
     data = storage_bytes(4)
-    for claim in (data[:-24] + (2 ** 40).to_bytes(8, 'little') + data[-16:],    # the count before the numbers
-                  b'\x80\x04\x8e' + (2 ** 42).to_bytes(8, 'little') + b'x.'):    # as the pickle itself
-        content = claim if claim[:3] == b'\x80\x04\x8e' else pickle.dumps(Calls(torch.storage._load_from_bytes, claim))
+    count = data[:-24] + (2 ** 40).to_bytes(8, 'little') + data[-16:]               # before the four numbers
+    for content in (pickle.dumps(Calls(torch.storage._load_from_bytes, count)),
+                    b'\x80\x04\x8e' + (2 ** 42).to_bytes(8, 'little') + b'x.',       # bytes
+                    b'\x80\x05\x96' + (2 ** 42).to_bytes(8, 'little') + b'x.'):      # a bytearray
         with pytest.raises(NetworkFileError):
             load_network_pkl(io.BytesIO(content))
 
@@ -308,7 +320,7 @@ def test_dataset_classes_are_looked_up_and_never_imported(generator):
         read(dict(G_ema=generator, training_set_kwargs=dict(class_name='os.system', path='x')))
 
 
-# ----- damaged and other files --------------------------------------------------------------------------------------
+# ----- damaged and other files ------------------------------------------------------------------------------
 
 
 def test_truncated_files_end_in_a_sentence(network_file):

@@ -1,4 +1,6 @@
-"""Eq. C against patches worked out by hand, and the curve of a generator that moves perfectly, or not at all."""
+"""Eq. C against patches worked out by hand, and the curve of a generator that moves perfectly, or not at
+all.
+"""
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ def test_eq_c_by_hand():
     assert similarity.similarity(a, b).item() == pytest.approx(expected, abs=1e-7)
     assert similarity.similarity(a[:, None], b[:, None]).item() == pytest.approx(expected, abs=1e-7)
     many = similarity.similarity(torch.cat([a, a, 0 * a]), torch.cat([a, 0 * a, 0 * a]))
-    assert many.tolist() == [1, 0, 1]                                    # alike, nothing in common, both black
+    assert many.tolist() == [1, 0, 1]       # alike, nothing in common, both black
     assert similarity.similarity(a[:0], b[:0]).shape == (0,)
     with pytest.raises(ValueError, match=r'\[1, 2, 3\] with \[1, 2, 2\]'):
         similarity.similarity(a, b[:, :, :2])
@@ -51,7 +53,8 @@ class Stub(torch.nn.Module):
 
     def __init__(self, moves, img_channels=3):
         super().__init__()
-        self.moves, self.img_resolution, self.z_dim, self.c_dim, self.img_channels = moves, 64, 4, 0, img_channels
+        self.moves, self.img_channels = moves, img_channels
+        self.img_resolution, self.z_dim, self.c_dim = 64, 4, 0
         self.scale = torch.nn.Parameter(torch.ones([]))
 
     def mapping(self, z, c):
@@ -60,15 +63,18 @@ class Stub(torch.nn.Module):
     def synthesis(self, ws, canvas=None, noise_mode='random'):
         assert noise_mode == 'const'
         seeds = (ws[:, 0, 0].abs() * 1e6).long().tolist()
-        pictures = torch.stack([torch.rand([self.img_channels, 64, 64],
-                                           generator=torch.Generator().manual_seed(seed)) for seed in seeds]) * 2 - 1
-        shift = (0, 0) if canvas is None else (-int(canvas.rows.pieces[0].world), -int(canvas.cols.pieces[0].world))
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        size = [self.img_channels, 64, 64]
+        pictures = torch.stack([torch.rand(size, generator=one) for one in generators]) * 2 - 1
+        axes = () if canvas is None else (canvas.rows, canvas.cols)
+        shift = [-int(axis.pieces[0].world) for axis in axes] or (0, 0)
         return pictures.roll(shift, dims=(2, 3)) if self.moves else pictures
 
 
 def test_a_generator_that_moves_scores_1_and_one_that_does_not_scores_what_its_picture_does():
     shifts = [(0, 0), (5, 0), (0, 40), (-3, 7)]
-    assert similarity.shift_similarity(Stub(True), shifts, range(5), batch=2) == pytest.approx(np.ones([4, 5]))
+    moved = similarity.shift_similarity(Stub(True), shifts, range(5), batch=2)
+    assert moved == pytest.approx(np.ones([4, 5]))
     still = similarity.shift_similarity(Stub(False, img_channels=1), shifts, [3], batch=2)
     picture = similarity.grey(Stub(False, img_channels=1).synthesis(
         torch.from_numpy(np.random.RandomState(3).randn(1, 1, 4)), noise_mode='const')).numpy()[0]
@@ -104,7 +110,8 @@ def test_ticks_are_round_numbers():
 
 def test_a_plot_draws_its_curves_where_they_belong():
     xs = np.arange(9)
-    plot = plots.line_plot({'a': (xs, np.full(9, 0.5)), 'b': (xs, np.full(9, np.nan))}, y_range=(0, 1), size=(400, 300))
+    curves = {'a': (xs, np.full(9, 0.5)), 'b': (xs, np.full(9, np.nan))}
+    plot = plots.line_plot(curves, y_range=(0, 1), size=(400, 300))
     pixels = np.asarray(plot).astype(int)
     assert pixels.shape == (300, 400, 3)
     blue = np.argwhere(np.abs(pixels - [0, 0x72, 0xb2]).max(2) < 12)

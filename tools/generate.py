@@ -24,7 +24,7 @@ class SeedsType(click.ParamType):
             match = re.fullmatch(r'\s*(\d{1,10})(?:\s*-\s*(\d{1,10}))?\s*', part, re.ASCII)
             first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
             if not 0 <= first <= last < 2 ** 32:
-                self.fail(f'found {value!r}, expected seeds from 0 to 4294967295 such as 0-15 or 3,5,8', param, ctx)
+                self.fail(f'found {value!r}, expected seeds from 0 to {2 ** 32 - 1}, such as 0-15 or 3,5,8')
             ranges.append(range(first, last + 1))
         if sum(map(len, ranges)) > MAX_SEEDS:
             self.fail(f'found {sum(map(len, ranges))} seeds, expected at most {MAX_SEEDS}', param, ctx)
@@ -48,29 +48,35 @@ class ShiftType(click.ParamType):
 
 
 @click.command(context_settings=cli.SETTINGS)
-@click.option('--network', metavar='PKL', help='Network file or URL  [default: newest snapshot under ./training-runs, '
-                                               'else the bundled network]')
+@click.option('--network', metavar='PKL',
+              help='Network file or URL  [default: newest snapshot under ./training-runs, else the bundled '
+                   'network]')
 @click.option('--seeds', type=SeedsType(), help='Random seeds, such as 0-15 or 3,5,8  [default: 0-15]')
 @click.option('--projected-w', metavar='FILE', help='Draw the latents `w` of this .npz file instead of seeds')
 @click.option('--trunc', 'psi', type=float, default=1, show_default=True, help='Truncation psi')
 @click.option('--class', 'class_idx', type=int, help='Class label of a conditional network')
-@click.option('--noise-mode', type=click.Choice(['const', 'random', 'none']), default='const', show_default=True,
-              help='Stored noise, fresh noise or none')
+@click.option('--noise-mode', type=click.Choice(['const', 'random', 'none']), default='const',
+              show_default=True, help='Stored noise, fresh noise or none')
 @click.option('--shift', 'shifts', type=ShiftType(), multiple=True,
-              help='Move the content down and right by K, or down by DY and right by DX, pixels of the trained picture; '
-                   'give it several times for several columns')
+              help='Move the content down and right by K, or down by DY and right by DX, pixels of the '
+                   'trained picture; give it several times for several columns')
 @click.option('--canvas', 'box', type=cli.SizeType(),
               help='Draw this much of the world about the trained picture  [default: the trained size]')
-@click.option('--size', type=cli.SizeType(), help='Draw the canvas on this many pixels  [default: one to one]')
-@click.option('--wrap/--no-wrap', default=None, help='Shift round in a circle, or extrapolate  [default: round along '
-                                                     'an axis where the canvas has the trained length]')
-@click.option('--precision', type=click.Choice(['fp32', 'fp16', 'bf16', 'fp64']), default='fp32', show_default=True,
-              help='What to compute in; fp16 and bf16 concern the levels trained with half precision')
+@click.option('--size', type=cli.SizeType(),
+              help='Draw the canvas on this many pixels  [default: one to one]')
+@click.option('--wrap/--no-wrap', default=None,
+              help='Shift round in a circle, or extrapolate  [default: round along an axis where the canvas '
+                   'has the trained length]')
+@click.option('--precision', type=click.Choice(['fp32', 'fp16', 'bf16', 'fp64']), default='fp32',
+              show_default=True,
+              help='What to compute in; fp16 and bf16 concern the levels trained in half precision')
 @click.option('--device', type=click.Choice(['auto', 'cpu', 'cuda']), default='auto', show_default=True,
               help='Where to compute')
 @click.option('--outdir', default='./out', show_default=True, help='Folder for the pictures')
-def main(network, seeds, projected_w, psi, class_idx, noise_mode, shifts, box, size, wrap, precision, device, outdir):
-    """Draws pictures from a network. With no option at all: seeds 0-15 of the newest, or the bundled, network.
+def main(network, seeds, projected_w, psi, class_idx, noise_mode, shifts, box, size, wrap, precision, device,
+         outdir):
+    """Draws pictures from a network. With no option at all: seeds 0-15 of the newest, or the bundled,
+    network.
 
     \b
     python generate.py --shift=0 --shift=16 --shift=0,32     # three columns
@@ -104,7 +110,7 @@ def main(network, seeds, projected_w, psi, class_idx, noise_mode, shifts, box, s
     batch = rendering.batch_that_fits(G, shown, asked)
     canvases = [rendering.request_canvas(G.img_resolution, box, shift, size, wrap) for shift in shifts]
     if any(map(rendering.is_extrapolated, canvases)):
-        print(f'Note: beyond three times the trained extent ({G.img_resolution} pixels) the picture is extrapolated.')
+        print(f'Note: beyond three times the trained {G.img_resolution} pixels the picture is extrapolated.')
 
     os.makedirs(outdir, exist_ok=True)
     sheet = ContactSheet(len(names), shown, captions, shifts)
@@ -146,14 +152,17 @@ def seed_source(G, seeds: list[int], class_idx: int, psi: float):
     from stylegan2_mspe import rendering
 
     def latents(start, stop):
-        z = torch.from_numpy(rendering.seed_latents(seeds[start:stop], G.z_dim)).to(next(G.parameters()).device)
+        z = torch.from_numpy(rendering.seed_latents(seeds[start:stop], G.z_dim))
+        z = z.to(next(G.parameters()).device)
         with torch.no_grad():
             return G.mapping(z, rendering.class_labels(G, [class_idx] * len(z)), truncation_psi=psi)
     return latents
 
 
 def read_projected_w(path: str, G):
-    """ws [N, num_ws, w_dim] under the key `w` of an .npz file, as the projector writes it. Raises ValueError, OSError."""
+    """ws [N, num_ws, w_dim] under the key `w` of an .npz file, as the projector writes it. Raises ValueError,
+    OSError.
+    """
     import numpy as np
     import torch
 
@@ -177,7 +186,9 @@ def shift_label(shift: tuple[float, float]) -> str:
 
 
 def save_picture(picture, outdir: str, name: str, shifts: list, column: int):
-    """Writes one picture [C, H, W]; every shift but the first has its name on the file. Returns it as uint8."""
+    """Writes one picture [C, H, W]; every shift but the first has its name on the file. Returns it as
+    uint8.
+    """
     from stylegan2_mspe import images
 
     if column:
@@ -188,7 +199,9 @@ def save_picture(picture, outdir: str, name: str, shifts: list, column: int):
 
 
 class ContactSheet:
-    """Collects reduced pictures, so that memory is bounded, and lays them out: a row a seed, a column a shift."""
+    """Collects reduced pictures, so that memory is bounded, and lays them out: a row a seed, a column a
+    shift.
+    """
 
     def __init__(self, count: int, size: tuple[int, int], captions: list[str], shifts: list):
         from stylegan2_mspe import images
@@ -211,8 +224,8 @@ class ContactSheet:
             print(f'Note: grid.png shows the first {self.count} of {self.total}.')
         captions = self.captions[:self.count]
         if len(self.shifts) > 1:
-            sheet = images.labelled_grid(self.rows, captions, [f'shift {shift_label(shift)}' for shift in self.shifts],
-                                         title)
+            labels = [f'shift {shift_label(shift)}' for shift in self.shifts]
+            sheet = images.labelled_grid(self.rows, captions, labels, title)
         else:
             label = shift_label(self.shifts[0])
             title += '' if label == '0' else f', shift {label}'

@@ -20,7 +20,8 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 def make_generator(img_channels=3, c_dim=0, pe='mspe'):
     return fill(networks.Generator(
-        z_dim=8, c_dim=c_dim, w_dim=8, img_resolution=16, img_channels=img_channels, mapping_kwargs=dict(num_layers=2),
+        z_dim=8, c_dim=c_dim, w_dim=8, img_resolution=16, img_channels=img_channels,
+        mapping_kwargs=dict(num_layers=2),
         synthesis_kwargs=dict(channel_base=64, channel_max=8, num_fp16_res=1, conv_clamp=256, pe=pe)))
 
 
@@ -66,13 +67,15 @@ def expected(G, seed, canvas=None, noise_mode='const', psi=1, c=None):
 
 
 def assert_alike(found, wanted):
-    """Equal but for the rounding of a level here and there: batches of other sizes add up in another order."""
+    """Equal but for the rounding of a level here and there: batches of other sizes add up in another
+    order.
+    """
     assert found.shape == wanted.shape and wanted.std() > 10
     difference = np.abs(found.astype(int) - wanted)
     assert difference.max() <= 1 and (difference > 0).mean() < 0.01
 
 
-# ----- what is written ----------------------------------------------------------------------------------------------
+# ----- what is written --------------------------------------------------------------------------------------
 
 
 def test_seeds_are_stylegan2s(run, network):
@@ -92,7 +95,8 @@ def test_trunc_and_noise_mode(run, network):
 
 def test_each_shift_has_its_column_and_its_name(run, network):
     files, _ = run('--seeds=0-1', '--shift=4', '--shift', '-2,0.5', '--shift=4.0')
-    assert files == ['grid.png', 'seed0000-shift-2_0.5.png', 'seed0000.png', 'seed0001-shift-2_0.5.png', 'seed0001.png']
+    assert files == ['grid.png', 'seed0000-shift-2_0.5.png', 'seed0000.png',
+                     'seed0001-shift-2_0.5.png', 'seed0001.png']
     for seed in (0, 1):
         first, second = (Canvas.identity(16).shifted(*shift) for shift in [(4, 4), (-2, 0.5)])
         assert_alike(read(f'o/seed{seed:04d}.png'), expected(network[1], seed, first))
@@ -119,8 +123,10 @@ def test_wrap_repeats_and_no_wrap_does_not(run, network):
     assert_alike(read('o/seed0002.png'), expected(network[1], 2, canvas, noise_mode='none'))
 
 
-@pytest.mark.parametrize('size, box', [((21, 13), (2, 3, -1, -2)), ((16, 16), (0, 0, 0, 0)), ((1, 1), (-7, -8, -7, -8)),
-                                       ((15, 17), (0, -1, 0, 1)), ((48, 64), (16, 16, 24, 24))])
+@pytest.mark.parametrize('size, box', [
+    ((21, 13), (2, 3, -1, -2)), ((16, 16), (0, 0, 0, 0)), ((1, 1), (-7, -8, -7, -8)),
+    ((15, 17), (0, -1, 0, 1)), ((48, 64), (16, 16, 24, 24)),
+])
 def test_a_box_is_shared_between_both_sides(size, box):
     found = rendering.request_canvas(16, size, wrap=True)
     wanted = Canvas.identity(16).extended(*box).wrapped()
@@ -204,14 +210,15 @@ def test_precisions(run, network, precision, most):
 def test_batches_follow_the_memory(network, monkeypatch):
     G = network[1]
     one = rendering.picture_bytes(G, 16, 16)
-    assert rendering.picture_bytes(G, 32, 64) == 8 * one and rendering.picture_bytes(G, 17, 16) == 5 * one // 4
+    assert rendering.picture_bytes(G, 32, 64) == 8 * one
+    assert rendering.picture_bytes(G, 17, 16) == 5 * one // 4       # whole cells of the coarsest level
     monkeypatch.setattr(rendering, 'free_memory', lambda device: int(one * 3 / rendering.USABLE) + 1)
     assert rendering.batch_that_fits(G, (16, 16), '') == 3
     with pytest.raises(ValueError, match='--canvas=16x64: a picture of 16x64 .* are free'):
         rendering.batch_that_fits(G, (16, 64), '--canvas=16x64')
 
 
-# ----- with nothing named -------------------------------------------------------------------------------------------
+# ----- with nothing named -----------------------------------------------------------------------------------
 
 
 def test_the_newest_snapshot_of_the_newest_run_is_the_default(network, tmp_path, monkeypatch):
@@ -238,11 +245,12 @@ def test_without_runs_it_is_the_bundled_network(network, tmp_path, monkeypatch):
     assert pathlib.Path(default_network.default_network()).name == default_network.PREFERRED
 
 
-# ----- what is refused ----------------------------------------------------------------------------------------------
+# ----- what is refused --------------------------------------------------------------------------------------
 
 
 def fails(arguments, folder):
-    done = subprocess.run([sys.executable, str(ROOT / 'generate.py'), *arguments], capture_output=True, text=True, cwd=folder)
+    command = [sys.executable, str(ROOT / 'generate.py'), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
     assert 'Traceback' not in done.stderr and done.stderr.strip().count('\n') <= 3, done.stderr
     assert not (pathlib.Path(folder) / 'o').exists()
     return done.returncode, done.stderr
@@ -269,7 +277,7 @@ def test_errors_leave_one_sentence_and_exit_codes(network, tmp_path):
     (['--shift=1e9'], 2, 'expected pixels'),
     (['--canvas=16'], 2, 'HEIGHTxWIDTH'),
     (['--size=-1x5'], 2, 'HEIGHTxWIDTH'),
-    (['--canvas=100000x10000'], ValueError, '--canvas=100000x10000: a picture of 100000x10000 pixels takes about'),
+    (['--canvas=100000x10000'], ValueError, '--canvas=100000x10000: a picture of 100000x10000 pixels takes'),
     (['--size=1x1000000000000'], ValueError, '--size=1x1000000000000'),
     (['--precision=fp16', '--device=cpu'], ValueError, '--precision=fp16'),
     (['--projected-w=none.npz'], ValueError, '--projected-w=none.npz: found no such file'),
