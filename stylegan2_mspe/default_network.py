@@ -32,9 +32,7 @@ def newest_snapshot(run: str) -> str | None:
 
 
 def bundled_network(why: str = 'no network named') -> str:
-    """The path of the network that comes with the package. Raises ValueError, beginning with `why`, without
-    one.
-    """
+    """The path of the network that comes with the package. Raises ValueError, and says why, without one."""
     found = sorted(BUNDLED.glob('*.pkl'), key=lambda path: (path.name != PREFERRED, path.name))
     if not found:
         raise ValueError(f'--network: {why} and none in {BUNDLED}; expected the path of a network')

@@ -23,12 +23,14 @@ from stylegan2_mspe import dataset, networks, safe_pickle
 from stylegan2_mspe.files import atomic_write
 from stylegan2_mspe.safe_pickle import Call, Refused
 
-# What may be built, by the name recorded in the file. A pickle also records the parts inside a network; those
-# are rebuilt by the network's own constructor.
-CLASSES = {'Generator': networks.Generator, 'Discriminator': networks.Discriminator,
-           'MappingNetwork': networks.MappingNetwork, 'SynthesisNetwork': networks.SynthesisNetwork}
-PARTS = {'SynthesisBlock', 'SynthesisLayer', 'ToRGBLayer', 'FullyConnectedLayer', 'Conv2dLayer',
-         'DiscriminatorBlock', 'MinibatchStdLayer', 'DiscriminatorEpilogue', 'AugmentPipe'}
+# What is built, by the class name recorded in the file, and where it may stand.
+CLASSES = {'Generator': networks.Generator, 'Discriminator': networks.Discriminator}
+KINDS = {'G': 'Generator', 'D': 'Discriminator', 'G_ema': 'Generator', 'augment_pipe': 'AugmentPipe'}
+# What a file may record besides: parts, which the network's own constructor makes, and the augmentation, which
+# has no trained parameters.
+PARTS = {'MappingNetwork', 'SynthesisNetwork', 'SynthesisBlock', 'SynthesisLayer', 'ToRGBLayer',
+         'FullyConnectedLayer', 'Conv2dLayer', 'DiscriminatorBlock', 'MinibatchStdLayer',
+         'DiscriminatorEpilogue', 'AugmentPipe'}
 RECONSTRUCT = ('torch_utils.persistence', '_reconstruct_persistent_obj')  # how files call our _record
 
 MAX_LAYERS = 1000       # of a mapping network
@@ -37,9 +39,7 @@ MAX_PARTS = 100_000     # tensors or arguments of one network
 
 
 class NetworkFileError(ValueError):
-    """A file is not a network, is damaged or asks for more than a network needs; the message is one
-    sentence.
-    """
+    """A file is no network, is damaged or asks for more than a network needs; the message is a sentence."""
 
 
 def load_network_pkl(source: str | os.PathLike | IO[bytes]) -> dict[str, Any]:
@@ -53,8 +53,8 @@ def load_network_pkl(source: str | os.PathLike | IO[bytes]) -> dict[str, Any]:
     name, data = _read(source)
     try:
         content = safe_pickle.load(data, {RECONSTRUCT: Call(_record)})
-        if not isinstance(content, dict) or not isinstance(content.get('G_ema'), (Recorded, type(None))):
-            raise Refused('is a pickle of something else than networks')
+        if not isinstance(content, dict):
+            raise Refused(f'holds a {type(content).__name__}, expected the dictionary of a network file')
         if content.get('G_ema') is None:
             raise Refused('holds no G_ema, the generator that every network file has')
         return _restore(content)
@@ -72,10 +72,10 @@ def load_network_pkl(source: str | os.PathLike | IO[bytes]) -> dict[str, Any]:
 def save_network_pkl(path: str | os.PathLike, *, G: torch.nn.Module, D: torch.nn.Module | None,
                      G_ema: torch.nn.Module, training_set_kwargs: dict | None,
                      augment_pipe: torch.nn.Module | None = None) -> None:
-    """Writes copies of the networks as a pickle that StyleGAN2-ADA-PyTorch opens: eval mode, CPU, no
-    gradients.
+    """Writes copies of the networks, as a pickle that StyleGAN2-ADA-PyTorch opens.
 
-    Networks with the same weights are written once. The file appears when it is complete. Raises OSError.
+    They are in eval mode, on the CPU and without gradients; those with the same weights are written once. The
+    file appears when it is complete. Raises OSError.
     """
     content = dict(training_set_kwargs=dict(training_set_kwargs) if training_set_kwargs else None)
     for key, module in dict(G=G, D=D, G_ema=G_ema, augment_pipe=augment_pipe).items():
@@ -120,16 +120,17 @@ def _record(meta) -> Recorded:
 
 
 def _restore(content: dict) -> dict[str, Any]:
-    """Builds every network once; other entries stay what they are."""
-    built = {}
-    for key, value in content.items():
-        if isinstance(value, Recorded) and id(value) not in built:
-            # Augmentation has no parameters to go on from; a run that wants it builds its own.
-            built[id(value)] = None if value.class_name == 'AugmentPipe' else _build(key, value)
-    result = {key: built.get(id(value)) if isinstance(value, Recorded) else value
-              for key, value in content.items()}
-    result['training_set_kwargs'] = _dataset_kwargs(result.get('training_set_kwargs'))
-    return {'G': None, 'D': None, 'augment_pipe': None, **result}
+    """The networks of the file, each record built once, and the arguments of its dataset."""
+    result, built = dict(training_set_kwargs=_dataset_kwargs(content.get('training_set_kwargs'))), {}
+    for key, kind in KINDS.items():
+        found = content.get(key)
+        name = found.class_name if isinstance(found, Recorded) else type(found).__name__
+        if found is not None and name != kind:
+            raise Refused(f'has a {name} as {key}, expected a {kind}')
+        if found is not None and id(found) not in built:
+            built[id(found)] = _build(key, found) if kind in CLASSES else None
+        result[key] = built.get(id(found))
+    return result
 
 
 def _dataset_kwargs(kwargs: Any) -> dict | None:
@@ -151,8 +152,7 @@ class _Shapes(torch.overrides.TorchFunctionMode):
     """
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
-        # With randn or a division of such tensors torch would import its compiler first, which takes a
-        # second.
+        # For randn and for a division torch would import its compiler, which takes a second.
         if func in (torch.randn, torch.zeros, torch.full, torch.empty):
             return torch.empty(*args[:1], dtype=(kwargs or {}).get('dtype'), device='meta')
         if func in (torch.Tensor.div, torch.Tensor.__truediv__) and args[0].is_meta:
@@ -161,11 +161,7 @@ class _Shapes(torch.overrides.TorchFunctionMode):
 
 
 def _build(key: str, recorded: Recorded) -> torch.nn.Module:
-    """Our class for the record, constructed without memory of its own and filled with the recorded
-    tensors.
-    """
-    if recorded.class_name not in CLASSES:
-        raise Refused(f'has a {recorded.class_name} as {key}, expected a whole network')
+    """Our class for the record, constructed without memory of its own and filled with the file's tensors."""
     args = _plain(recorded.state.get('_init_args', ()))
     kwargs = _plain(recorded.state.get('_init_kwargs', {}))
     _check_layers(kwargs)
@@ -198,9 +194,7 @@ def _tensors(recorded: Recorded) -> dict[str, torch.Tensor]:
 
 
 def _fill(module: torch.nn.Module, tensors: dict[str, torch.Tensor], key: str) -> None:
-    """Gives every parameter and buffer of the module the tensor of its name; names and shapes have to
-    agree.
-    """
+    """Gives every parameter and buffer the tensor of its name; names and shapes have to agree."""
     expected = dict([*module.named_parameters(), *module.named_buffers()])
     for name in sorted(expected.keys() ^ tensors.keys()):
         state = 'lacks' if name in expected else 'has an unknown'
@@ -219,9 +213,7 @@ def _fill(module: torch.nn.Module, tensors: dict[str, torch.Tensor], key: str) -
 
 
 def _plain(value: Any) -> Any:
-    """A copy in which everything is a plain number, text, list, tuple or dictionary; anything else is
-    refused.
-    """
+    """A copy made of numbers, texts, lists, tuples and dictionaries; anything else is refused."""
     budget = iter(range(MAX_PARTS))
 
     def copied(value, depth):

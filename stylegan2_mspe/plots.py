@@ -132,9 +132,7 @@ def _draw_upright(sheet: Image.Image, text: str, centre: tuple[int, int], font) 
 
 
 def similarity_plot(curves: Curves, title: str = '') -> Image.Image:
-    """Similarity (0…1) against the shift in pixels, one curve a network or direction (Fig. 2 of the
-    paper).
-    """
+    """Similarity (0…1) against the shift in pixels, a curve per network or direction (Fig. 2)."""
     furthest = max((x for xs, _ in curves.values() for x in xs), default=0)
     every_cell = range(0, int(furthest) + 1, 4) if furthest <= 48 else None
     return line_plot(curves, title=title, x_label='shift in pixels', y_label='similarity', y_range=(0, 1),

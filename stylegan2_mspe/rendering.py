@@ -1,8 +1,7 @@
-"""From seeds and a wish (which part of the world, moved how, at which size) to pictures, within the memory
-there is.
-"""
+"""From seeds and a wish (which part of the world, moved how, at which size) to pictures; memory for them."""
 
 import math
+import pathlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -37,8 +36,7 @@ def seed_labels(G: torch.nn.Module, seeds: Sequence[int]) -> torch.Tensor:
 
 def request_canvas(resolution: int, box: tuple[int, int] | None = None, shift: tuple[float, float] = (0, 0),
                    size: tuple[int, int] | None = None, wrap: bool | None = None) -> Canvas | None:
-    """The canvas for a box (height, width) about the trained picture, its content shifted, rendered at a
-    size.
+    """The canvas for a box (height, width) about the trained picture, content shifted, drawn at a size.
 
     The box shares what it adds to, or cuts from, the trained picture between both sides; an odd pixel is the
     bottom's and the right's (Sec. 4.3). wrap None: an axis wraps (the paper's circular shift) where the box
@@ -85,10 +83,16 @@ def prepare(G: torch.nn.Module, device: torch.device | str, precision: str = 'fp
 @torch.no_grad()
 def render(G: torch.nn.Module, ws: torch.Tensor, canvas: Canvas | None,
            noise_mode: str = 'const') -> torch.Tensor:
-    """Pictures [N, C, H, W], about [-1, 1], of ws [N, num_ws, w_dim] on the canvas (None: the trained
-    one).
+    """Pictures [N, C, H, W], about [-1, 1], of ws [N, num_ws, w_dim] on the canvas (None: the trained).
+
+    Raises MemoryError where they do not fit after all.
     """
-    return G.synthesis(ws, canvas=canvas, noise_mode=noise_mode)
+    try:
+        return G.synthesis(ws, canvas=canvas, noise_mode=noise_mode)
+    except RuntimeError as error:
+        if 'memory' not in str(error):
+            raise
+        raise MemoryError(str(error).splitlines()[0]) from error
 
 
 def picture_bytes(G: torch.nn.Module, height: int, width: int) -> int:
@@ -116,7 +120,18 @@ def free_memory(device: torch.device | str) -> int:
     if device.type == 'cuda':
         return torch.cuda.mem_get_info(device)[0]
     import psutil
-    return psutil.virtual_memory().available
+    return min(psutil.virtual_memory().available, _container_memory())
+
+
+def _container_memory() -> float:
+    """Bytes left under the limit of this process's control group (a container's), infinite without one."""
+    group = pathlib.Path('/sys/fs/cgroup')
+    try:
+        limit, used = (int((group / name).read_text()) for name in ('memory.max', 'memory.current'))
+        statistics = dict(line.split() for line in (group / 'memory.stat').read_text().splitlines())
+        return limit - used + int(statistics['file'])   # cached files give way
+    except (OSError, ValueError, KeyError):             # no such thing on this system, or the limit is 'max'
+        return math.inf
 
 
 def batch_that_fits(G: torch.nn.Module, size: tuple[int, int], asked_by: str, most: int = 16) -> int:
@@ -128,7 +143,8 @@ def batch_that_fits(G: torch.nn.Module, size: tuple[int, int], asked_by: str, mo
     usable = int(free_memory(next(G.parameters()).device) * USABLE)
     if needed > usable:
         raise ValueError(f'{asked_by}: a picture of {size[0]}x{size[1]} pixels takes about '
-                         f'{_gigabytes(needed)} to render, and {_gigabytes(usable)} are free; expected a smaller one')
+                         f'{_gigabytes(needed)} to render, and {_gigabytes(usable)} are free; expected a '
+                         'smaller one')
     return max(1, min(most, usable // max(needed, 1)))
 
 

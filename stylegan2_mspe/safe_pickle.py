@@ -42,8 +42,7 @@ class Fill:
 
 
 def load(data: bytes, names: Mapping[tuple[str, str], Any]) -> Any:
-    """Returns what the pickle `data` describes, with `names` added to the tensors, arrays and containers
-    known here.
+    """Returns what the pickle `data` describes; `names` are added to those known here.
 
     Raises Refused for what it must not contain; anything else that `pickle.load` raises means a damaged file.
     """
@@ -51,8 +50,7 @@ def load(data: bytes, names: Mapping[tuple[str, str], Any]) -> Any:
 
 
 # The interpreter written in Python, because its instructions can be replaced one by one; the one in C offers
-# a hook for names only. A network is a few thousand instructions and its tensors are one each, so it is not
-# slower.
+# a hook for names only. A network is a few thousand instructions, so it is not slower.
 class _Machine(pickle._Unpickler):
     dispatch = dict(pickle._Unpickler.dispatch)
 

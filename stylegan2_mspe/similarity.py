@@ -28,9 +28,7 @@ def similarity(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 
 def grey(images: torch.Tensor) -> torch.Tensor:
-    """Pictures [N, C, H, W] in [-1, 1] → grey [N, H, W] in [0, 1]: BT.601 luma, transparency seen before
-    black.
-    """
+    """Pictures [N, C, H, W] in [-1, 1] → grey [N, H, W] in [0, 1]: BT.601 luma, seen before black."""
     channels = images.shape[1]
     if channels not in (1, 3, 4):
         raise ValueError(f'pictures have 1, 3 or 4 channels, not {channels}')
@@ -61,8 +59,7 @@ def along(direction: str, distances: Iterable[int]) -> list[tuple[int, int]]:
 def shift_similarity(G: torch.nn.Module, shifts: Sequence[tuple[int, int]], seeds: Sequence[int], *,
                      patch: int = 32, noise_mode: str = 'const', batch: int = 32,
                      progress: Callable[[Iterable], Iterable] = iter) -> np.ndarray:
-    """Similarity of each seed's standard picture to the same seed rendered at each shift → float64 [shifts,
-    seeds].
+    """Similarity of each seed's standard picture to its shifted ones → float64 [shifts, seeds].
 
     The patch × patch pixels at the top left, where the paper's digits are, are compared with those at (dy,
     dx), where the shift should have moved them; both axes wrap. The stored noise is not moved. Conditional

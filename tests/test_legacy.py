@@ -346,8 +346,10 @@ def test_flipped_bytes_never_end_in_a_traceback(network_file):
 
 @pytest.mark.parametrize('data, found', [
     (b'\x89PNG\r\n\x1a\n....', 'not a network file'), (b'PK\x03\x04....', 'not a network file'),
-    (pickle.dumps([1, 2]), 'something else'), (pickle.dumps(dict(G=None)), 'no G_ema'),
-    (pickle.dumps(dict(G_ema=5)), 'something else'),
+    (pickle.dumps([1, 2]), 'holds a list'), (pickle.dumps(dict(G=None)), 'no G_ema'),
+    (pickle.dumps(dict(G_ema=5)), 'has a int as G_ema, expected a Generator'),
+    (pickle.dumps(dict(G_ema=make_discriminator())), 'has a Discriminator as G_ema, expected a Generator'),
+    (pickle.dumps(dict(G_ema=make_generator().mapping)), 'has a MappingNetwork as G_ema, expected a Gen'),
 ])
 def test_other_files_are_named(tmp_path, data, found):
     (tmp_path / 'a.pkl').write_bytes(data)

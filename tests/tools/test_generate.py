@@ -218,6 +218,19 @@ def test_batches_follow_the_memory(network, monkeypatch):
         rendering.batch_that_fits(G, (16, 64), '--canvas=16x64')
 
 
+def test_running_out_of_memory_is_said_so(network, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise RuntimeError(message)
+    monkeypatch.setattr(network[1].synthesis, 'forward', refuse)
+    message = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.\nStack"
+    with pytest.raises(MemoryError, match='tried to allocate 9 bytes.$'):
+        rendering.render(network[1], torch.zeros([1, 6, 8]), None)
+    message = 'something else'
+    with pytest.raises(RuntimeError, match='something else'):
+        rendering.render(network[1], torch.zeros([1, 6, 8]), None)
+    assert 0 < rendering.free_memory('cpu') < 2 ** 50
+
+
 # ----- with nothing named -----------------------------------------------------------------------------------
 
 
