@@ -12,9 +12,10 @@ from torch_utils import misc, persistence
 from torch_utils.ops import bias_act, conv2d_resample, fma, upfirdn2d
 
 try:
+    from stylegan2_mspe import ops as fast
     from stylegan2_mspe import pe as positions
 except ImportError:             # opened in another checkout: networks without encodings still work
-    positions = None
+    fast = positions = None
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Shared arithmetic.
@@ -50,6 +51,12 @@ def block_format(block: torch.nn.Module, dtype: torch.dtype, device: torch.devic
     return torch.contiguous_format
 
 
+def share_convolution(block: torch.nn.Module, ws: torch.Tensor, dtype: torch.dtype) -> bool:
+    """Whether samples share one convolution of scaled activations; for one sample there is nothing to share."""
+    with misc.suppress_tracer_warnings():
+        return block.training or (ws.shape[0] != 1 and not (ws.is_cuda and dtype == torch.float32))
+
+
 def normalize_2nd_moment(x: torch.Tensor, dim: int = 1, eps: float = 1e-8) -> torch.Tensor:
     """Scales x [N, F] to a mean square of 1 along `dim`."""
     return x * (x.square().mean(dim=dim, keepdim=True) + eps).rsqrt()
@@ -74,7 +81,7 @@ def modulated_conv2d(x: torch.Tensor, weight: torch.Tensor, styles: torch.Tensor
     resample = dict(f=resample_filter, up=up, down=down, padding=padding, flip_weight=flip_weight)
 
     if not fused_modconv:
-        x = x * styles.to(x.dtype)[:, :, None, None]
+        x = modulate(x, styles)
         x = conv2d_resample.conv2d_resample(x, weight.to(x.dtype), **resample)
         if demodulate:
             factors = demodulation(weight, styles).to(x.dtype)[:, :, None, None]
@@ -88,6 +95,25 @@ def modulated_conv2d(x: torch.Tensor, weight: torch.Tensor, styles: torch.Tensor
     x = conv2d_resample.conv2d_resample(x.reshape(1, count * inputs, *x.shape[2:]), grouped, groups=count, **resample)
     x = x.reshape(count, outputs, *x.shape[2:])
     return x if noise is None else x + noise.to(x.dtype)
+
+
+def modulate(x: torch.Tensor, styles: torch.Tensor) -> torch.Tensor:
+    """x [N, I, H, W] times styles [N, I]."""
+    return x * styles.to(x.dtype)[:, :, None, None] if fast is None else fast.modulate(x, styles)
+
+
+def finish(x: torch.Tensor, bias: torch.Tensor | None, activation: str, gain: float, clamp: float | None, scale: torch.Tensor | None = None,
+           noise: torch.Tensor | None = None, encoding=None, gamma: torch.Tensor | None = None) -> torch.Tensor:
+    """What follows a convolution: demodulation scale [N, O], noise, bias, activation, gain, clamp, then gamma * encoding (Eq. 3)."""
+    if fast is not None and activation in ('lrelu', 'linear') and not x.is_cuda:
+        slope = 0.2 if activation == 'lrelu' else 1.0
+        return fast.epilogue(x, scale, noise, bias, encoding, gamma, slope=slope, gain=gain, clamp=clamp)
+    if scale is not None:
+        x = x * scale.to(x.dtype)[:, :, None, None]
+    if noise is not None:
+        x = x + noise.to(x.dtype)
+    x = bias_act.bias_act(x, None if bias is None else bias.to(x.dtype), act=activation, gain=gain, clamp=clamp)
+    return x if encoding is None else positions.inject(x, encoding, gamma)
 
 
 def demodulation(weight: torch.Tensor, styles: torch.Tensor) -> torch.Tensor:
@@ -153,12 +179,10 @@ class Conv2dLayer(torch.nn.Module):
 
     def forward(self, x, gain=1):
         weight = (self.weight * self.weight_gain).to(x.dtype)
-        bias = None if self.bias is None else self.bias.to(x.dtype)
         # Upsampling layers convolve and the others correlate: so it is in the networks people have.
         x = conv2d_resample.conv2d_resample(x, weight, f=self.resample_filter, up=self.up, down=self.down,
                                             padding=self.padding, flip_weight=self.up == 1)
-        return bias_act.bias_act(x, bias, act=self.activation, gain=self.act_gain * gain,
-                                 clamp=None if self.conv_clamp is None else self.conv_clamp * gain)
+        return finish(x, self.bias, self.activation, self.act_gain * gain, None if self.conv_clamp is None else self.conv_clamp * gain)
 
 
 @persistence.persistent_class
@@ -226,15 +250,20 @@ class SynthesisLayer(torch.nn.Module):
             self.noise_strength = torch.nn.Parameter(torch.zeros([]))
         self.bias = torch.nn.Parameter(torch.zeros([out_channels]))
 
-    def forward(self, x, w, noise_mode='random', fused_modconv=True, gain=1, encoding=None, gamma=1):
+    def forward(self, x, w, noise_mode='random', fused_modconv=True, gain=1, encoding=None, gamma=None):
         """x [N, in, H, W], w [N, w_dim] -> [N, out, H·up, W·up]; gamma · encoding is added last (Eq. 3)."""
         assert noise_mode in ('random', 'const', 'none')
         noise = self.noise(noise_mode, x.shape[0], x.shape[2] * self.up, x.shape[3] * self.up)
-        x = modulated_conv2d(x, self.weight, self.affine(w), noise, up=self.up, padding=self.padding,
-                             resample_filter=self.resample_filter, flip_weight=self.up == 1, fused_modconv=fused_modconv)
-        x = bias_act.bias_act(x, self.bias.to(x.dtype), act=self.activation, gain=self.act_gain * gain,
-                              clamp=None if self.conv_clamp is None else self.conv_clamp * gain)
-        return x if encoding is None else positions.inject(x, encoding, gamma)
+        styles, scale, weight = self.affine(w), None, self.weight
+        share = not fused_modconv and x.dtype != torch.float16
+        convolve = dict(up=self.up, padding=self.padding, flip_weight=self.up == 1)
+        if share:               # demodulation is left to the pass that follows the convolution
+            scale = demodulation(weight, styles)
+            x = conv2d_resample.conv2d_resample(modulate(x, styles), weight.to(x.dtype), f=self.resample_filter, **convolve)
+        else:
+            x = modulated_conv2d(x, weight, styles, resample_filter=self.resample_filter, fused_modconv=fused_modconv, **convolve)
+        return finish(x, self.bias, self.activation, self.act_gain * gain, None if self.conv_clamp is None else self.conv_clamp * gain,
+                      scale, noise, encoding, gamma)
 
     def noise(self, mode, count, height, width):
         """[N or 1, 1, H, W] or None. Stored noise belongs to the output cell and goes on periodically past the trained size."""
@@ -317,9 +346,7 @@ class SynthesisBlock(torch.nn.Module):
         dtype = block_dtype(self, ws.device, force_fp32)
         memory_format = block_format(self, dtype, ws.device)
         if fused_modconv is None:
-            # Scaled activations share one convolution among the samples; for one sample there is nothing to share.
-            with misc.suppress_tracer_warnings():
-                fused_modconv = not self.training and (ws.shape[0] == 1 or (ws.is_cuda and dtype == torch.float32))
+            fused_modconv = not share_convolution(self, ws, dtype)
         layer_kwargs = dict(layer_kwargs, fused_modconv=fused_modconv)
 
         if self.in_channels == 0:
@@ -329,7 +356,7 @@ class SynthesisBlock(torch.nn.Module):
             x = x.to(dtype=dtype, memory_format=memory_format)
             resnet = self.architecture == 'resnet'
             y = self.skip(x, gain=np.sqrt(0.5)) if resnet else None
-            x = self.conv0(x, next(styles), encoding=self.encode(dtype, ws.device, canvas), gamma=getattr(self, 'gamma', 1),
+            x = self.conv0(x, next(styles), encoding=self.encode(dtype, ws.device, canvas), gamma=getattr(self, 'gamma', None),
                            **layer_kwargs)
             x = self.conv1(x, next(styles), gain=np.sqrt(0.5) if resnet else 1, **layer_kwargs)
             x = y.add_(x) if resnet else x

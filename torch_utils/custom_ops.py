@@ -21,20 +21,20 @@ import dnnlib
 
 verbosity = 'brief'  # what get_plugin prints: 'none', 'brief' (one line) or 'full' (the compiler's output)
 
-_kernels: dict[str, Callable] = {}
+_kernels: dict[tuple[str, str], Callable] = {}  # operator, device type → kernel
 _plugins: dict[str, ModuleType] = {}  # build folder → module
 
 # ---- Choosing ----------------------------------------------------------------------------------------------
 
 
-def register_kernel(name: str, function: Callable) -> None:
-    """Makes `function` what operator `name` runs on CUDA tensors; it has the plain version's signature."""
-    _kernels[name] = function
+def register_kernel(name: str, function: Callable, device: str = 'cuda') -> None:
+    """Makes `function` what operator `name` runs on tensors of that device type; it has the plain version's signature."""
+    _kernels[name, device] = function
 
 
 def implementation(name: str, plain: Callable, x: torch.Tensor, impl: str) -> Callable:
-    """What runs operator `name` on `x`: a registered kernel if `impl` and `x` allow one, else `plain`."""
-    return _kernels.get(name, plain) if impl == 'cuda' and x.is_cuda else plain
+    """What runs operator `name` on `x`: the kernel registered for its device unless `impl` is 'ref', else `plain`."""
+    return plain if impl == 'ref' else _kernels.get((name, x.device.type), plain)
 
 
 # ---- Building ----------------------------------------------------------------------------------------------

@@ -61,12 +61,10 @@ def encode(place: Place, name: str, channels: int, resolution: int, img_resoluti
     return _encode_once(canvases, name, channels, resolution, img_resolution, tuple(sorted(options.items())), dtype, device)
 
 
-def inject(x: torch.Tensor, encoding: Separable | torch.Tensor, strength: torch.Tensor | float = 1.0) -> torch.Tensor:
-    """x + strength * encoding (Eq. 3); x [N, C, H, W], strength [] or a number."""
-    dense = encoding.dense() if isinstance(encoding, Separable) else encoding
-    if isinstance(strength, torch.Tensor):
-        return torch.addcmul(x, dense, strength.to(x.dtype))
-    return torch.add(x, dense, alpha=strength)
+def inject(x: torch.Tensor, encoding: Separable | torch.Tensor, gamma: torch.Tensor | None = None) -> torch.Tensor:
+    """x + gamma * encoding (Eq. 3); x [N, C, H, W], gamma [] (None = 1)."""
+    dense = (encoding.dense() if isinstance(encoding, Separable) else encoding).to(x.dtype)
+    return x + dense if gamma is None else torch.addcmul(x, dense, gamma.to(x.dtype))
 
 
 @functools.lru_cache(maxsize=64)

@@ -1,0 +1,311 @@
+// The passes over feature maps that PyTorch would make one by one, each as one loop over memory.
+//
+// Feature maps are channels-last, [N, H, W, C] in memory, float or bfloat16 (its bits in uint16_t); everything else is float.
+// Arithmetic is float. No header of torch is needed: pointers and sizes come through ctypes.
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+namespace {
+
+// Sixteen channels at a time; the compiler maps this to whatever vectors the processor has.
+constexpr int LANES = 16;
+typedef float floats __attribute__((vector_size(4 * LANES)));
+typedef int32_t ints __attribute__((vector_size(4 * LANES)));
+typedef uint32_t words __attribute__((vector_size(4 * LANES)));
+typedef uint16_t halves __attribute__((vector_size(2 * LANES)));
+
+inline floats splat(float value) { return floats{} + value; }
+
+inline floats load(const float* from) {
+    floats value;
+    std::memcpy(&value, from, sizeof value);
+    return value;
+}
+
+inline floats load(const uint16_t* from) {
+    halves value;
+    std::memcpy(&value, from, sizeof value);
+    return (floats)(__builtin_convertvector(value, words) << 16);
+}
+
+inline void store(float* to, floats value) { std::memcpy(to, &value, sizeof value); }
+
+inline void store(uint16_t* to, floats value) {
+    const words bits = (words)value;
+    const words rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;       // to nearest, ties to even
+    const words nan = (words)(value != value);
+    const halves result = __builtin_convertvector((nan & 0x7fc0) | (~nan & rounded), halves);
+    std::memcpy(to, &result, sizeof result);
+}
+
+inline float load_one(const float* from) { return *from; }
+
+inline float load_one(const uint16_t* from) {
+    const uint32_t bits = (uint32_t)*from << 16;
+    float value;
+    std::memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+inline void store_one(float* to, float value) { *to = value; }
+
+inline void store_one(uint16_t* to, float value) {
+    uint32_t bits;
+    std::memcpy(&bits, &value, sizeof bits);
+    *to = value != value ? 0x7fc0 : (uint16_t)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+}
+
+inline floats select(ints mask, floats yes, floats no) { return (floats)((mask & (ints)yes) | (~mask & (ints)no)); }
+
+// The sum of the sixteen, by halves.
+inline float total(floats value) {
+    typedef float eight __attribute__((vector_size(32)));
+    eight parts[2];
+    std::memcpy(parts, &value, sizeof parts);
+    const eight sum = parts[0] + parts[1];
+    return ((sum[0] + sum[4]) + (sum[1] + sum[5])) + ((sum[2] + sum[6]) + (sum[3] + sum[7]));
+}
+
+// A layer's epilogue: y = clamp(gain * lrelu(x * scale + noise + bias)) + gamma * encoding.
+// Any of scale, noise, bias and rows/cols may be null.
+struct Epilogue {
+    int64_t count, height, width, channels;
+    const float* scale;         // [N, C]
+    const float* noise;         // [N or 1, H, W]
+    int64_t noise_stride;       // H * W, or 0 where all samples share it
+    const float* bias;          // [C]
+    const float* rows;          // [N or 1, H, C / 2]
+    const float* cols;          // [N or 1, W, C / 2]
+    int64_t rows_stride, cols_stride;
+    int64_t rows_first;         // whether rows go to the first half of the channels
+    float gamma, slope, gain, clamp;        // clamp < 0: none
+
+};
+
+// What an epilogue needs along one row of pixels, for 16 channels: loaded once, before the pixels.
+struct EpilogueRow {
+    floats scale, bias;
+    const float* noise;         // [W] or null
+    const float* encoding;      // of the first pixel, or null
+    int64_t encoding_step;      // to the next pixel: 0 in the row half of the channels
+
+    EpilogueRow(const Epilogue& e, int64_t sample, int64_t i, int64_t channel)
+        : scale(e.scale ? load(e.scale + sample * e.channels + channel) : splat(1)),
+          bias(e.bias ? load(e.bias + channel) : floats{}),
+          noise(e.noise ? e.noise + sample * e.noise_stride + i * e.width : nullptr),
+          encoding(nullptr), encoding_step(0) {
+        if (!e.rows) return;
+        const int64_t half = e.channels / 2;
+        const bool first = channel < half;
+        const int64_t within = first ? channel : channel - half;
+        const bool by_row = first == (e.rows_first != 0);
+        encoding = by_row ? e.rows + sample * e.rows_stride + i * half + within : e.cols + sample * e.cols_stride + within;
+        encoding_step = by_row ? 0 : half;
+    }
+
+    floats before_activation(floats x, int64_t j) const {
+        const floats u = x * scale + bias;
+        return noise ? u + splat(noise[j]) : u;
+    }
+};
+
+template <class T>
+void epilogue_forward(const Epilogue& e, const T* x, T* y, int threads) {
+    const floats gain = splat(e.gain), bent = splat(e.gain * e.slope), gamma = splat(e.gamma);
+    const floats limit = splat(e.clamp < 0 ? INFINITY : e.clamp);
+#pragma omp parallel for num_threads(threads)
+    for (int64_t row = 0; row < e.count * e.height; row++) {
+        for (int64_t channel = 0; channel < e.channels; channel += LANES) {
+            const EpilogueRow r(e, row / e.height, row % e.height, channel);
+            const int64_t start = row * e.width * e.channels + channel;
+            for (int64_t j = 0; j < e.width; j++) {
+                const floats u = r.before_activation(load(x + start + j * e.channels), j);
+                floats v = u * select(u > 0, gain, bent);
+                v = select(v > limit, limit, select(v < -limit, -limit, v));
+                if (r.encoding) v += gamma * load(r.encoding + j * r.encoding_step);
+                store(y + start + j * e.channels, v);
+            }
+        }
+    }
+}
+
+// From the gradient gy of y: gx, and per band of rows the sums that make the gradients of scale, bias and gamma:
+// sums [bands of all samples, 3, C]; gnoise [N, H, W] or null. A band lies within one sample.
+template <class T>
+void epilogue_backward(const Epilogue& e, const T* x, const T* gy, T* gx, float* sums, float* gnoise, int64_t band, int threads) {
+    const floats gain = splat(e.gain), bent = splat(e.gain * e.slope);
+    const floats limit = splat(e.clamp < 0 ? INFINITY : e.clamp);
+    const int64_t bands = (e.height + band - 1) / band;
+#pragma omp parallel for num_threads(threads)
+    for (int64_t task = 0; task < e.count * bands; task++) {
+        const int64_t sample = task / bands, first = task % bands * band, last = std::min(first + band, e.height);
+        if (gnoise) std::fill(gnoise + (sample * e.height + first) * e.width, gnoise + (sample * e.height + last) * e.width, 0.0f);
+        for (int64_t channel = 0; channel < e.channels; channel += LANES) {
+            floats gscale{}, gbias{}, ggamma{};
+            for (int64_t i = first; i < last; i++) {
+                const EpilogueRow r(e, sample, i, channel);
+                const int64_t pixels = (sample * e.height + i) * e.width, start = pixels * e.channels + channel;
+                for (int64_t j = 0; j < e.width; j++) {
+                    const int64_t at = start + j * e.channels;
+                    const floats input = load(x + at), gradient = load(gy + at);
+                    const floats u = r.before_activation(input, j);
+                    const floats factor = select(u > 0, gain, bent), v = u * factor;
+                    const floats g = select((v < limit) & (v > -limit), gradient * factor, floats{});
+                    if (r.encoding) ggamma += gradient * load(r.encoding + j * r.encoding_step);
+                    gscale += g * input;
+                    gbias += g;
+                    if (gnoise) gnoise[pixels + j] += total(g);
+                    store(gx + at, g * r.scale);
+                }
+            }
+            float* out = sums + task * 3 * e.channels + channel;
+            store(out, gscale);
+            store(out + e.channels, gbias);
+            store(out + 2 * e.channels, ggamma);
+        }
+    }
+}
+
+// y[n, p, c] = x[n, p, c] * scale[n, c]
+template <class T>
+void scale_forward(const T* x, const float* scale, T* y, int64_t count, int64_t pixels, int64_t channels, int threads) {
+    const int64_t band = 256, bands = (pixels + band - 1) / band;
+#pragma omp parallel for num_threads(threads)
+    for (int64_t task = 0; task < count * bands; task++) {
+        const int64_t sample = task / bands, first = task % bands * band, last = std::min(first + band, pixels);
+        for (int64_t channel = 0; channel < channels; channel += LANES) {
+            const floats factor = load(scale + sample * channels + channel);
+            for (int64_t pixel = sample * pixels + first; pixel < sample * pixels + last; pixel++)
+                store(y + pixel * channels + channel, load(x + pixel * channels + channel) * factor);
+        }
+    }
+}
+
+// gx = gy * scale, and per sample gscale[n, c] = sum over pixels of gy * x, in one pass.
+template <class T>
+void scale_backward(const T* x, const float* scale, const T* gy, T* gx, float* gscale, int64_t count, int64_t pixels, int64_t channels,
+                    int threads) {
+    const int64_t blocks = channels / LANES;
+#pragma omp parallel for num_threads(threads)
+    for (int64_t task = 0; task < count * blocks; task++) {
+        const int64_t sample = task / blocks, channel = task % blocks * LANES;
+        const floats factor = load(scale + sample * channels + channel);
+        floats total{};
+        for (int64_t pixel = sample * pixels; pixel < (sample + 1) * pixels; pixel++) {
+            const int64_t at = pixel * channels + channel;
+            const floats gradient = load(gy + at);
+            total += gradient * load(x + at);
+            store(gx + at, gradient * factor);
+        }
+        store(gscale + sample * channels + channel, total);
+    }
+}
+
+// Which inputs, with which weights, make an output of a resampling along one axis.
+struct Taps {
+    std::vector<int64_t> begin;         // of each output, into the two below
+    std::vector<int64_t> from;
+    std::vector<float> weight;
+
+    Taps(const float* filter, int64_t taps, int64_t up, int64_t down, int64_t pad, int64_t inputs, int64_t outputs) {
+        for (int64_t out = 0; out < outputs; out++) {
+            begin.push_back(from.size());
+            for (int64_t tap = 0; tap < taps; tap++) {
+                const int64_t fine = out * down + tap - pad;        // position in the zero-stuffed picture
+                if (fine < 0 || fine % up || fine / up >= inputs) continue;
+                from.push_back(fine / up);
+                weight.push_back(filter[tap]);
+            }
+        }
+        begin.push_back(from.size());
+    }
+};
+
+// out[at] = the sum over taps of weight[tap] * in[from[tap] * stride + at], for at < length; K = number of taps, 0 = any.
+template <int K, class T, class U>
+inline void weighted_sum(const T* in, const int64_t* from, const float* weight, int64_t taps, int64_t stride, int64_t length, U* out) {
+    const int64_t count = K ? K : taps;
+    int64_t at = 0;
+    for (; at + LANES <= length; at += LANES) {
+        floats total{};
+        for (int64_t tap = 0; tap < count; tap++) total += load(in + from[tap] * stride + at) * weight[tap];
+        store(out + at, total);
+    }
+    for (; at < length; at++) {
+        float total = 0;
+        for (int64_t tap = 0; tap < count; tap++) total += load_one(in + from[tap] * stride + at) * weight[tap];
+        store_one(out + at, total);
+    }
+}
+
+// The same with the usual numbers of taps, [1, 3, 3, 1] with and without stuffed zeros, known to the compiler.
+template <class T, class U>
+inline void weighted_sum(const T* in, const Taps& axis, int64_t output, int64_t stride, int64_t length, U* out) {
+    const int64_t begin = axis.begin[output], taps = axis.begin[output + 1] - begin;
+    const int64_t* from = axis.from.data() + begin;
+    const float* weight = axis.weight.data() + begin;
+    switch (taps) {
+        case 2: return weighted_sum<2>(in, from, weight, taps, stride, length, out);
+        case 4: return weighted_sum<4>(in, from, weight, taps, stride, length, out);
+        default: return weighted_sum<0>(in, from, weight, taps, stride, length, out);
+    }
+}
+
+// upfirdn2d with a separable filter (correlation): down the columns into one row of floats, then along that row.
+template <class T>
+void resample(const T* x, T* y, const Taps& vertical, const Taps& horizontal, int64_t count, int64_t height, int64_t width,
+              int64_t out_height, int64_t out_width, int64_t channels, int threads) {
+#pragma omp parallel num_threads(threads)
+    {
+        std::vector<float> line(width * channels);
+#pragma omp for
+        for (int64_t row = 0; row < count * out_height; row++) {
+            const T* picture = x + row / out_height * height * width * channels;
+            weighted_sum(picture, vertical, row % out_height, width * channels, width * channels, line.data());
+            for (int64_t j = 0; j < out_width; j++)
+                weighted_sum(line.data(), horizontal, j, channels, channels, y + (row * out_width + j) * channels);
+        }
+    }
+}
+
+}  // namespace
+
+// What ctypes sees: one name per operator, `bfloat16` chooses the type of the feature maps.
+extern "C" {
+
+void mspe_epilogue_forward(const Epilogue* e, const void* x, void* y, int bfloat16, int threads) {
+    bfloat16 ? epilogue_forward(*e, (const uint16_t*)x, (uint16_t*)y, threads) : epilogue_forward(*e, (const float*)x, (float*)y, threads);
+}
+
+void mspe_epilogue_backward(const Epilogue* e, const void* x, const void* gy, void* gx, float* sums, float* gnoise, int64_t band,
+                            int bfloat16, int threads) {
+    bfloat16 ? epilogue_backward(*e, (const uint16_t*)x, (const uint16_t*)gy, (uint16_t*)gx, sums, gnoise, band, threads)
+             : epilogue_backward(*e, (const float*)x, (const float*)gy, (float*)gx, sums, gnoise, band, threads);
+}
+
+void mspe_scale_forward(const void* x, const float* scale, void* y, int64_t count, int64_t pixels, int64_t channels, int bfloat16,
+                        int threads) {
+    bfloat16 ? scale_forward((const uint16_t*)x, scale, (uint16_t*)y, count, pixels, channels, threads)
+             : scale_forward((const float*)x, scale, (float*)y, count, pixels, channels, threads);
+}
+
+void mspe_scale_backward(const void* x, const float* scale, const void* gy, void* gx, float* gscale, int64_t count, int64_t pixels,
+                         int64_t channels, int bfloat16, int threads) {
+    bfloat16 ? scale_backward((const uint16_t*)x, scale, (const uint16_t*)gy, (uint16_t*)gx, gscale, count, pixels, channels, threads)
+             : scale_backward((const float*)x, scale, (const float*)gy, (float*)gx, gscale, count, pixels, channels, threads);
+}
+
+// sizes: count, height, width, out_height, out_width, channels; y_axis and x_axis: taps, up, down, padding before.
+void mspe_resample(const void* x, void* y, const float* y_filter, const float* x_filter, const int64_t* sizes, const int64_t* y_axis,
+                   const int64_t* x_axis, int bfloat16, int threads) {
+    const Taps vertical(y_filter, y_axis[0], y_axis[1], y_axis[2], y_axis[3], sizes[1], sizes[3]);
+    const Taps horizontal(x_filter, x_axis[0], x_axis[1], x_axis[2], x_axis[3], sizes[2], sizes[4]);
+    bfloat16 ? resample((const uint16_t*)x, (uint16_t*)y, vertical, horizontal, sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], threads)
+             : resample((const float*)x, (float*)y, vertical, horizontal, sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], threads);
+}
+
+}

@@ -1,0 +1,162 @@
+"""Measures speed as ratios: ours against our own plain path and, with --peer, against a StyleGAN2-ADA-PyTorch checkout.
+
+Every contender is a process of its own that waits while another runs; rounds are interleaved, and a ratio is the median of
+the rounds' ratios, so that a machine whose speed drifts still gives the right answer.
+"""
+
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import time
+
+import click
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+NETWORKS = {
+    'small': dict(resolution=64, dim=64, layers=2, synthesis=dict(channel_base=2048, channel_max=64), half_G=4, half_D=3),
+    'paper256': dict(resolution=256, dim=512, layers=8, synthesis=dict(channel_base=16384, channel_max=512), half_G=4, half_D=4),
+}
+
+
+@click.command(epilog='Example: python tools/benchmark.py --networks=small --peer=../stylegan2-ada-pytorch')
+@click.option('--networks', default='small,paper256', show_default=True, help='comma list of small, paper256')
+@click.option('--tasks', default='train,infer', show_default=True, help='comma list of train (G main + D main), infer')
+@click.option('--batch', default=16, show_default=True, type=click.IntRange(min=2))
+@click.option('--rounds', default=5, show_default=True, type=click.IntRange(min=1), help='interleaved rounds')
+@click.option('--seconds', default=3.0, show_default=True, help='least time a contender runs in each round')
+@click.option('--device', default='cpu', show_default=True, help='cpu or cuda')
+@click.option('--peer', metavar='DIR', help='a StyleGAN2-ADA-PyTorch checkout to compare with')
+def main(networks, tasks, batch, rounds, seconds, device, peer):
+    """Prints images/s of training and inference and how many times faster our fast path is."""
+    contenders = {'mspe': None, 'baseline': None, 'plain': None} | ({'peer': peer} if peer else {})
+    for network in networks.split(','):
+        for task in tasks.split(','):
+            job = dict(network=network, task=task, batch=batch, seconds=seconds, device=device)
+            workers = {name: Worker(dict(job, contender=name, folder=str(folder or ROOT))) for name, folder in contenders.items()}
+            speeds = {name: [] for name in workers}
+            for index in range(rounds):
+                for name, worker in workers.items():
+                    speeds[name].append(worker.run())
+                report(f'{network} {task} {index + 1}/{rounds}', speeds, end='\r' if sys.stdout.isatty() else '')
+            for worker in workers.values():
+                worker.close()
+            report(f'{network} {task}, batch {batch}, {device}', speeds, end='\n')
+
+
+def report(title, speeds, end):
+    if not end:
+        return
+    ratio = lambda name, other: statistics.median(a / b for a, b in zip(speeds[name], speeds[other]))
+    parts = [f'{name} {statistics.median(values):.1f} img/s' for name, values in speeds.items()]
+    parts.append(f'mspe/plain {ratio("mspe", "plain"):.2f}x')
+    parts.append(f'mspe/baseline {ratio("mspe", "baseline"):.3f}')
+    if 'peer' in speeds:
+        parts.append(f'mspe/peer {ratio("mspe", "peer"):.2f}x')
+    click.echo(f'{title}: ' + '   '.join(parts), nl=False)
+    click.echo(end, nl=False)
+
+
+class Worker:
+    """A process that builds one contender's networks and answers every line on its input with images per second."""
+
+    def __init__(self, job):
+        self.process = subprocess.Popen([sys.executable, __file__], env=dict(os.environ, BENCHMARK_JOB=json.dumps(job)),
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def run(self):
+        self.process.stdin.write('go\n')
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            raise click.ClickException('a contender ended early; its error is above')
+        return float(line)
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def work(job):
+    """The contender's side of Worker."""
+    sys.path.insert(0, job['folder'])
+    import torch
+    torch.manual_seed(0)
+    G, D = build(job)
+    run = dict(train=train_step, infer=infer_step)[job['task']](G, D, job['batch'], job['device'])
+    for _ in range(2):
+        run()
+    for _ in sys.stdin:
+        count, start = 0, time.perf_counter()
+        while count < 2 or time.perf_counter() - start < job['seconds']:
+            run()
+            count += 1
+        if job['device'] == 'cuda':
+            torch.cuda.synchronize()
+        print(count * job['batch'] / (time.perf_counter() - start), flush=True)
+
+
+def build(job):
+    """G and D of the contender, on the device, in training mode."""
+    import torch
+    preset = NETWORKS[job['network']]
+    if job['contender'] == 'peer':
+        from training import networks
+    else:
+        from stylegan2_mspe import networks
+    half = job['contender'] not in ('plain', 'peer') or job['device'] == 'cuda'
+    synthesis = dict(preset['synthesis'], num_fp16_res=preset['half_G'] if half else 0, conv_clamp=256)
+    if job['contender'] in ('mspe', 'plain'):
+        synthesis['pe'] = 'mspe'
+    size = dict(img_resolution=preset['resolution'], img_channels=3)
+    G = networks.Generator(preset['dim'], 0, preset['dim'], mapping_kwargs=dict(num_layers=preset['layers']), synthesis_kwargs=synthesis, **size)
+    D = networks.Discriminator(0, num_fp16_res=preset['half_D'] if half else 0, conv_clamp=256, **preset['synthesis'], **size)
+    if job['contender'] == 'plain':
+        # What the fast path is measured against: grouped weights and the memory layout of the definition.
+        networks.block_format = lambda *_: torch.contiguous_format
+        networks.share_convolution = lambda *_: False
+    elif job['contender'] != 'peer':
+        for module in (G, D):
+            networks.set_precision(module, networks.fast_dtype(job['device']))
+    return G.to(job['device']).train(), D.to(job['device']).train()
+
+
+def train_step(G, D, batch, device):
+    """G main and D main with their optimizer steps; the real pictures are noise."""
+    import torch
+    real = torch.randn(batch, G.img_channels, G.img_resolution, G.img_resolution, device=device)
+    c = torch.zeros(batch, 0, device=device)
+    optimizers = [torch.optim.Adam(module.parameters(), lr=.002, betas=(0., .99)) for module in (G, D)]
+    softplus = torch.nn.functional.softplus
+
+    def step():
+        z = torch.randn(batch, G.z_dim, device=device)
+        D.requires_grad_(False)
+        softplus(-D(G(z, c), c)).mean().backward()
+        D.requires_grad_(True)
+        with torch.no_grad():
+            fake = G(z, c)
+        (softplus(D(fake, c)).mean() + softplus(-D(real, c)).mean()).backward()
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+    return step
+
+
+def infer_step(G, D, batch, device):
+    """Pictures from latents, without gradients."""
+    import torch
+    G.eval()
+    z, c = torch.randn(batch, G.z_dim, device=device), torch.zeros(batch, 0, device=device)
+
+    def step():
+        with torch.inference_mode():
+            G(z, c, noise_mode='const')
+    return step
+
+
+if __name__ == '__main__':
+    work(json.loads(os.environ['BENCHMARK_JOB'])) if 'BENCHMARK_JOB' in os.environ else main()
