@@ -24,7 +24,8 @@ def epilogue(x: torch.Tensor, scale: torch.Tensor | None = None, noise: torch.Te
     arguments = [x, scale, noise, bias, gamma, *((encoding.rows, encoding.cols) if encoding is not None else (None, None))]
     config = (encoding is None or encoding.rows_first, slope, gain, clamp)
     if _fits(*arguments):
-        return _Epilogue.apply(*arguments, config)
+        # The layout is made here, not inside: what the function keeps must be its own input to be differentiated again.
+        return _Epilogue.apply(x.contiguous(memory_format=torch.channels_last), *arguments[1:], config)
     return plain_epilogue(*arguments, config)
 
 
@@ -92,7 +93,6 @@ def _pointer(tensor: torch.Tensor | None) -> int | None:
 class _Epilogue(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, scale, noise, bias, gamma, rows, cols, config):
-        x = x.contiguous(memory_format=torch.channels_last)
         ctx.save_for_backward(x, scale, noise, bias, gamma, rows, cols)
         ctx.config = config
         y = torch.empty_like(x)

@@ -10,7 +10,8 @@ from . import native
 def modulate(x: torch.Tensor, styles: torch.Tensor) -> torch.Tensor:
     """x [N, C, H, W] times styles [N, C], in x's dtype. Differentiable twice."""
     if x.shape[1] % 16 == 0 and styles.dtype == torch.float32 and native.usable(x, styles) is not None:
-        return _Modulate.apply(x, styles)
+        # The layout is made here, not inside: what the function keeps must be its own input to be differentiated again.
+        return _Modulate.apply(x.contiguous(memory_format=torch.channels_last), styles)
     return plain_modulate(x, styles)
 
 
@@ -27,7 +28,6 @@ def _sizes(x):
 class _Modulate(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, styles):
-        x = x.contiguous(memory_format=torch.channels_last)
         ctx.save_for_backward(x, styles)
         y, styles = torch.empty_like(x), styles.contiguous()
         native.library().mspe_scale_forward(*(ctypes.c_void_p(t.data_ptr()) for t in (x, styles, y)), *_sizes(x))
