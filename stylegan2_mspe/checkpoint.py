@@ -1,6 +1,6 @@
 """Training states: everything a run needs to go on as if it had never stopped. Knows nothing of any network.
 
-A state is tensors and plain values only, so that torch.load(weights_only=True) reads it: loading one runs no code.
+A state is tensors and plain values only and read by torch.load(weights_only=True): loading one runs no code.
 """
 
 import contextlib
@@ -90,7 +90,8 @@ def restore_random(state: dict) -> None:
 def state_files(run_dir: str) -> list[str]:
     """The states of a run, oldest first."""
     names = [name for name in os.listdir(run_dir) if NAME.fullmatch(name)]
-    return [os.path.join(run_dir, name) for name in sorted(names, key=lambda name: int(NAME.fullmatch(name)[1]))]
+    names.sort(key=lambda name: int(NAME.fullmatch(name)[1]))
+    return [os.path.join(run_dir, name) for name in names]
 
 
 def keep_newest(run_dir: str, count: int = 2) -> None:

@@ -33,17 +33,18 @@ class Preset(NamedTuple):
 
 
 C3 = dict(aug='noaug', mirror=True)                 # what the paper's three share
+ORIG = dict(mixing=0, d_arch='orig')               # what cifar has of its own
 CPU = dict(aug='noaug', fp16_d=3, snap=5)           # what the small three share
 
-# StyleGAN2-ADA's but auto, the paper's, and networks that two CPU cores can train at 64 pixels. These keep D's 8x8
-# and 4x4 blocks in float32 and γ high: with less of either they drew one digit only.
+# StyleGAN2-ADA's but auto, the paper's, and networks that two CPU cores can train at 64 pixels. These keep
+# D's 8x8 and 4x4 blocks in float32 and γ high: with less of either they drew one digit only.
 PRESETS = {
     # name                gpus    kimg bat  mb  cbase cmax    z     lr gamma ema  ramp map pl pe
     'stylegan2':      Preset(8,  25000, 32,  4, 32768, 512, 512,  .002,  10,  10, None, 8, 2, 'none'),
     'paper256':       Preset(8,  25000, 64,  8, 16384, 512, 512, .0025,   1,  20, None, 8, 2, 'none'),
     'paper512':       Preset(8,  25000, 64,  8, 32768, 512, 512, .0025,  .5,  20, None, 8, 2, 'none'),
     'paper1024':      Preset(8,  25000, 32,  4, 32768, 512, 512,  .002,   2,  10, None, 8, 2, 'none'),
-    'cifar':          Preset(2, 100000, 64, 32, 32768, 512, 512, .0025, .01, 500,  .05, 2, 0, 'none', 0, 'orig'),
+    'cifar':          Preset(2, 100000, 64, 32, 32768, 512, 512, .0025, .01, 500,  .05, 2, 0, 'none', **ORIG),
     'mspe':           Preset(8,   6400, 32,  4, 32768, 512, 512,  .002,  10,  10, None, 8, 0, 'mspe', **C3),
     'sspe':           Preset(8,   6400, 32,  4, 32768, 512, 512,  .002,  10,  10, None, 8, 0, 'sspe', **C3),
     'baseline':       Preset(8,   6400, 32,  4, 32768, 512, 512,  .002,  10,  10, None, 8, 0, 'none', **C3),

@@ -1,6 +1,6 @@
 """StyleGAN2's losses: non-saturating logistic, R1 on real pictures, path length on the generator.
 
-A step of training calls `accumulate_gradients` once per phase; it adds to the `.grad` of the network that the phase trains.
+A step of training calls `accumulate_gradients` once per phase, which adds to the `.grad` of one network.
 """
 
 import numpy as np
@@ -11,20 +11,24 @@ from torch_utils import training_stats
 from torch_utils.ops import conv2d_gradfix
 
 PHASES = {  # name: (main term of G, path length, main term of D, R1)
-    'Gmain': (True, False, False, False), 'Greg': (False, True, False, False), 'Gboth': (True, True, False, False),
-    'Dmain': (False, False, True, False), 'Dreg': (False, False, False, True), 'Dboth': (False, False, True, True),
-}  # fmt: skip
+    'Gmain': (True, False, False, False),
+    'Greg': (False, True, False, False),
+    'Gboth': (True, True, False, False),
+    'Dmain': (False, False, True, False),
+    'Dreg': (False, False, False, True),
+    'Dboth': (False, False, True, True),
+}
 
 
 class StyleGAN2Loss:
     """The two players' losses.
 
-    `render_size` may be set before each step: G then draws the whole picture at that many pixels, and D sees it resized
-    back (antialiased bilinear) to the trained resolution (the paper's random resizing, C.3).
+    `render_size` may be set before each step: G then draws the whole picture at that many pixels, and D sees
+    it resized back (antialiased bilinear) to the trained resolution (the paper's random resizing, C.3).
     """
 
-    def __init__(self, device, G_mapping, G_synthesis, D, augment_pipe=None, style_mixing_prob=0.9, r1_gamma=10,
-                 pl_batch_shrink=2, pl_decay=0.01, pl_weight=2):
+    def __init__(self, device, G_mapping, G_synthesis, D, augment_pipe=None, style_mixing_prob=0.9,
+                 r1_gamma=10, pl_batch_shrink=2, pl_decay=0.01, pl_weight=2):
         self.device = torch.device(device)
         self.G_mapping, self.G_synthesis, self.D, self.augment_pipe = G_mapping, G_synthesis, D, augment_pipe
         self.style_mixing_prob = style_mixing_prob
@@ -36,8 +40,8 @@ class StyleGAN2Loss:
     def accumulate_gradients(self, phase, real_img, real_c, gen_z, gen_c, sync, gain):
         """Adds the gradients of one phase ('Gmain', 'Greg', 'Gboth', 'Dmain', 'Dreg', 'Dboth'), times `gain`.
 
-        real_img [N, C, R, R] in [-1, 1] with real_c [N, c_dim]; gen_z [N, z_dim] with gen_c [N, c_dim]. `sync`:
-        whether several processes add up their gradients in this call. A term of weight 0 is left out.
+        real_img [N, C, R, R] in [-1, 1] with real_c [N, c_dim]; gen_z [N, z_dim] with gen_c [N, c_dim].
+        `sync`: whether several processes add up their gradients in this call. A term of weight 0 is left out.
         """
         g_main, path_length, d_main, r1 = PHASES[phase]
         if g_main:
@@ -60,12 +64,12 @@ class StyleGAN2Loss:
         (loss.mean() * gain).backward()
 
     def _path_length(self, z, c, gain):
-        """(|Jᵀy| - its running mean)² for pictures of noise y: how far the picture moves for a step in w (StyleGAN2, Eq. 4)."""
+        """(|Jᵀy| - its running mean)² for noise y: how far pictures move with w (StyleGAN2, Eq. 4)."""
         count = max(len(z) // self.pl_batch_shrink, 1)
         images, ws = self._draw(z[:count], c[:count])
         noise = torch.randn_like(images) / np.sqrt(images.shape[2] * images.shape[3])
         with conv2d_gradfix.no_weight_gradients():
-            [slopes] = torch.autograd.grad([(images * noise).sum()], [ws], create_graph=True, only_inputs=True)
+            [slopes] = torch.autograd.grad((images * noise).sum(), [ws], create_graph=True)
         lengths = slopes.square().sum(dim=2).mean(dim=1).sqrt()
         mean = self.pl_mean.lerp(lengths.mean(), self.pl_decay)
         self.pl_mean.copy_(mean.detach())
@@ -88,7 +92,7 @@ class StyleGAN2Loss:
         return loss.detach()
 
     def _reals(self, images, c, gain, fake_loss, r1):
-        """-log sigmoid(D(x)) where the fakes have been judged too, and γ/2 · |∂D/∂x|² (Mescheder et al. 2018)."""
+        """-log sigmoid(D(x)) if the fakes were judged too, and γ/2 · |∂D/∂x|² (Mescheder et al. 2018)."""
         images = images.detach().requires_grad_(r1)
         logits = self._judge(images, c)
         _report_scores('real', logits)
@@ -98,7 +102,7 @@ class StyleGAN2Loss:
             training_stats.report('Loss/D/loss', fake_loss + loss)
         if r1:
             with conv2d_gradfix.no_weight_gradients():
-                [slopes] = torch.autograd.grad([logits.sum()], [images], create_graph=True, only_inputs=True)
+                [slopes] = torch.autograd.grad(logits.sum(), [images], create_graph=True)
             penalty = slopes.square().sum(dim=(1, 2, 3))[:, None]
             training_stats.report('Loss/r1_penalty', penalty)
             reg = penalty * (self.r1_gamma / 2)

@@ -1,7 +1,8 @@
 """From what a user asked for to one checked TrainingConfig, and the name of its run.
 
-`options` holds only what was asked for, by the names of the command line with `_` for `-`; a value that a preset sets
-is therefore never mistaken for a wish, and never enters the run's name. Every refusal is a ValueError of one sentence.
+`options` holds only what was asked for, by the names of the command line with `_` for `-`; a value that a
+preset sets is therefore never mistaken for a wish, and never enters the run's name. Every refusal is a
+ValueError of one sentence.
 """
 
 import dataclasses
@@ -10,7 +11,8 @@ import os
 from stylegan2_mspe.config import Preset, TrainingConfig, preset
 
 # Networks to start from by name, as StyleGAN2-ADA publishes them.
-PRETRAINED_URL = 'https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/transfer-learning-source-nets/'
+PRETRAINED_URL = ('https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/'
+                  'transfer-learning-source-nets/')
 PRETRAINED = {
     'ffhq256':     'ffhq-res256-mirror-paper256-noaug.pkl',
     'ffhq512':     'ffhq-res512-mirror-stylegan2-noaug.pkl',
@@ -54,7 +56,8 @@ def check(options: dict) -> None:
     if gpus > 1:
         raise ValueError(f'--gpus={gpus}: training on several GPUs is not built yet; use --gpus=1')
     if asked('metrics'):
-        raise ValueError(f'--metrics={",".join(asked("metrics"))}: metrics are not built yet; use --metrics=none')
+        names = ','.join(asked('metrics'))
+        raise ValueError(f'--metrics={names}: metrics are not built yet; use --metrics=none')
 
 
 def _check_augmentation(options: dict) -> None:
@@ -93,15 +96,15 @@ def resolve(options: dict, dataset: DatasetInfo, device: str = 'cpu') -> Trainin
         label_dim=dataset.label_dim if given('cond', False) else 0,
         cfg=options.get('cfg', 'auto'), pe=given('pe', row.pe), z_dim=row.z, w_dim=row.z,
         map_depth=given('map_depth', row.maps), channel_base=given('cbase', row.cbase),
-        channel_max=given('cmax', row.cmax), g_fp16_res=0 if fp32 else 4, d_fp16_res=0 if fp32 else row.fp16_d,
-        conv_clamp=None if fp32 else 256, d_architecture=row.d_arch, mbstd_group=row.mbstd,
+        channel_max=given('cmax', row.cmax), d_architecture=row.d_arch, mbstd_group=row.mbstd,
+        g_fp16_res=0 if fp32 else 4, d_fp16_res=0 if fp32 else row.fp16_d, conv_clamp=None if fp32 else 256,
         freezed=given('freezed', 0), nhwc=given('nhwc', False),
         kimg=given('kimg', row.kimg), batch=batch, batch_gpu=batch_gpu, num_gpus=gpus, lr=row.lr,
         gamma=given('gamma', row.gamma), pl_weight=row.pl, style_mixing=row.mixing, ema_kimg=row.ema,
-        ema_ramp=None if resumed else row.ramp, random_resize=tuple(given('random_resize', ())), aug='noaug',
-        resume=resumed, seed=given('seed', 0), device=device, tick=given('tick', 4), snap=given('snap', row.snap),
-        workers=given('workers', 3), bench=not given('nobench', False), allow_tf32=given('allow_tf32', False),
-        desc=describe(options, dataset.name))
+        ema_ramp=None if resumed else row.ramp, random_resize=tuple(given('random_resize', ())),
+        resume=resumed, seed=given('seed', 0), device=device, tick=given('tick', 4),
+        snap=given('snap', row.snap), workers=given('workers', 3), bench=not given('nobench', False),
+        allow_tf32=given('allow_tf32', False), desc=describe(options, dataset.name))
     check_shapes(config)
     return config
 
@@ -128,14 +131,14 @@ def split_batch(options: dict, row: Preset) -> tuple[int, int, int]:
     if options.get('batch_gpu'):
         batch_gpu = options['batch_gpu']
         if own % batch_gpu:
-            raise ValueError(f'--batch-gpu={batch_gpu}: expected a divisor of {own}, the images of one device and step')
+            raise ValueError(f'--batch-gpu={batch_gpu}: expected a divisor of {own}, the images per device')
     else:
         batch_gpu = own if options.get('batch') else min(own, row.batch // row.ref_gpus)
     group = min(row.mbstd, batch_gpu)
     if batch_gpu % group:
         name = 'batch_gpu' if options.get('batch_gpu') else 'batch'
-        raise ValueError(f'{flag(name)}={options.get(name) or batch}: gives {batch_gpu} images per pass, expected a '
-                         f'multiple of {group}, the group of the minibatch standard deviation')
+        raise ValueError(f'{flag(name)}={options.get(name) or batch}: gives {batch_gpu} images per pass, '
+                         f'expected a multiple of {group}, the group of the minibatch standard deviation')
     return gpus, batch, batch_gpu
 
 
@@ -176,8 +179,8 @@ def check_shapes(config: TrainingConfig) -> None:
         channels = min(config.channel_base // level, config.channel_max)
         if channels < 1 or (config.pe != 'none' and channels % 4):
             expected = 'a multiple of 4, as positional encodings need' if channels else 'at least 1'
-            raise ValueError(f'--cbase={config.channel_base} with --cmax={config.channel_max}: gives {channels} '
-                             f'channels at {level}x{level}, expected {expected}')
+            raise ValueError(f'--cbase={config.channel_base} with --cmax={config.channel_max}: gives '
+                             f'{channels} channels at {level}x{level}, expected {expected}')
     least, most = config.resolution // 4, config.resolution * 4
     for size in config.random_resize:
         if not least <= size <= most:
@@ -186,7 +189,7 @@ def check_shapes(config: TrainingConfig) -> None:
 
 
 def describe(options: dict, data_name: str) -> str:
-    """Name of the run: the dataset, the preset, and what was asked for beyond it, in the order its users know."""
+    """Name of the run: dataset, preset, and what was asked for beyond it, in the order its users know."""
     asked = options.get
     cfg = asked('cfg') or 'auto'
     parts = [data_name, asked('cond') and 'cond', 'subset%d' % asked('subset') if asked('subset') else None,
@@ -196,8 +199,10 @@ def describe(options: dict, data_name: str) -> str:
     parts += [prefix + _number(asked(name)) for name, prefix in short.items() if asked(name) is not None]
     resume = asked('resume')
     if resume:
-        parts.append(resume if resume == 'noresume' else f'resume{resume if resume in PRETRAINED else "custom"}')
-    short = dict(freezed='freezed', pe='pe', cbase='cbase', cmax='cmax', map_depth='map', batch_gpu='batchgpu')
+        source = resume if resume in PRETRAINED else 'custom'
+        parts.append(resume if resume == 'noresume' else f'resume{source}')
+    short = dict(freezed='freezed', pe='pe', cbase='cbase', cmax='cmax', map_depth='map',
+                 batch_gpu='batchgpu')
     parts += [prefix + _number(asked(name)) for name, prefix in short.items() if asked(name) is not None]
     if asked('random_resize'):
         parts.append('resize' + ','.join(str(size) for size in asked('random_resize')))

@@ -13,7 +13,7 @@ RUN = re.compile(r'(\d+)(-.*)?')
 
 
 def create(outdir: str, desc: str) -> str:
-    """Makes `<outdir>/<5-digit id>-<desc>`, the id one above the largest there, and returns it. Raises OSError."""
+    """Makes `<outdir>/<5-digit id>-<desc>`, the id one above the largest there. Raises OSError."""
     os.makedirs(outdir, exist_ok=True)
     number = max((number for number, _ in runs(outdir)), default=-1) + 1
     path = os.path.join(outdir, f'{number:05d}-{desc}')
@@ -47,7 +47,7 @@ def read_json(path: str):
 
 
 def append_stats(run_dir: str, fields: dict) -> None:
-    """Adds one line to stats.jsonl in a single write, and syncs it: what a later state relies on must be there."""
+    """Adds one line to stats.jsonl in a single write, and syncs it: a later state relies on it."""
     line = json.dumps(fields) + '\n'
     descriptor = os.open(os.path.join(run_dir, STATS), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     try:
@@ -70,7 +70,7 @@ def _write_whole(descriptor: int, data: bytes) -> None:
 
 
 def cut_stats(run_dir: str, tick: int) -> None:
-    """Drops the lines of `tick` and later, and what a kill left of a line, so that a resumed run writes them anew."""
+    """Drops the lines of `tick` and later, and what a kill left of a line: a resumed run writes them anew."""
     path = os.path.join(run_dir, STATS)
     if not os.path.exists(path):
         return

@@ -41,7 +41,7 @@ def save_reals(grid: Grid, dataset, run_dir: str) -> None:
 
 @torch.no_grad()
 def save_fakes(grid: Grid, G: torch.nn.Module, path: str, *, batch: int, device: torch.device) -> None:
-    """Draws the grid in batches that fit where a training step fits; stored noise, so nothing random is used up."""
+    """Draws the grid in batches that fit where a training step fits; stored noise uses up nothing random."""
     pictures = [images.to_uint8(G(z.to(device), c.to(device), noise_mode='const'))
                 for z, c in zip(grid.z.split(batch), grid.c.split(batch))]
     images.save_image_grid(np.concatenate(pictures), path, grid_size=grid.size)
@@ -61,12 +61,12 @@ def transfer(source: str, models: dict[str, torch.nn.Module]) -> None:
     for name, module in models.items():
         if loaded[name] is None:
             continue
-        theirs = {key: value for key, value in loaded[name].state_dict().items()}
+        theirs = loaded[name].state_dict()
         ours = module.state_dict()
         for key in ours.keys() & theirs.keys():
             if ours[key].shape != theirs[key].shape:
-                raise ValueError(f'--resume={source}: its {name}.{key} is {list(theirs[key].shape)}, this run has '
-                                 f'{list(ours[key].shape)}: choose the options that network was trained with')
+                raise ValueError(f'--resume={source}: its {name}.{key} is {list(theirs[key].shape)}, this '
+                                 f'run has {list(ours[key].shape)}: use the options it was trained with')
         module.load_state_dict({**ours, **theirs}, strict=False)
 
 

@@ -1,6 +1,6 @@
 """The endless stream of training batches: which picture comes at position k is a function of (seed, k) alone.
 
-So a stream can start at any position, with any number of processes reading ahead, and show what it would have shown.
+So a stream can start anywhere, with any number of processes reading ahead, and shows what would have come.
 """
 
 import warnings
@@ -13,11 +13,12 @@ import torch
 class Batches:
     """Batch sampler: lists of dataset indices from position `start` on, without end.
 
-    Position k is in epoch k // size, and each epoch is a permutation of its own. With several `replicas`, one takes
-    every replicas-th position of a batch from `rank` on; `batch` counts the pictures of all of them.
+    Position k is in epoch k // size, and each epoch is a permutation of its own. With several `replicas`, one
+    takes every replicas-th position of a batch from `rank` on; `batch` counts the pictures of all of them.
     """
 
-    def __init__(self, size: int, batch: int, *, seed: int = 0, start: int = 0, rank: int = 0, replicas: int = 1):
+    def __init__(self, size: int, batch: int, *, seed: int = 0, start: int = 0, rank: int = 0,
+                 replicas: int = 1):
         assert size > 0 and batch % replicas == 0 and 0 <= rank < replicas
         self.size, self.batch, self.seed, self.start = size, batch, seed, start
         self.rank, self.replicas = rank, replicas
@@ -37,7 +38,7 @@ class Batches:
 
 
 class _Readable:
-    """A dataset whose refusals cross from the reading process as they are, without that process's traceback."""
+    """A dataset whose refusals cross from the reading process as they are, without its traceback."""
 
     def __init__(self, dataset):
         self.dataset = dataset
@@ -56,17 +57,20 @@ def _collate(items: list[tuple] | Exception):
     return torch.from_numpy(np.stack(pictures)), torch.from_numpy(np.stack(labels))
 
 
-def batches(dataset, batch: int, *, seed: int, start: int, workers: int, pin_memory: bool = False) -> Iterator[tuple]:
+def batches(dataset, batch: int, *, seed: int, start: int, workers: int,
+            pin_memory: bool = False) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """(pictures uint8 [N, C, H, W], labels float32 [N, label_dim]) from position `start` on.
 
-    `workers` processes read ahead, 0 = this one reads. Raises what the dataset raises for a picture it can't read.
+    `workers` processes read ahead, 0 = this one reads. Raises what the dataset raises for a bad picture.
     """
     with warnings.catch_warnings():
-        warnings.filterwarnings('ignore', message='This DataLoader will create')    # more than cores: they mostly wait
+        # More processes than cores are fine: they mostly wait.
+        warnings.filterwarnings('ignore', message='This DataLoader will create')
         loader = torch.utils.data.DataLoader(
             _Readable(dataset), batch_sampler=Batches(len(dataset), batch, seed=seed, start=start),
-            collate_fn=_collate, num_workers=workers, prefetch_factor=2 if workers else None, pin_memory=pin_memory,
-            generator=torch.Generator())    # its own, so that making a loader draws nothing from the training's
+            collate_fn=_collate, num_workers=workers, prefetch_factor=2 if workers else None,
+            pin_memory=pin_memory,
+            generator=torch.Generator())  # its own, so that making a loader draws nothing from the training's
         reader = iter(loader)
     for loaded in reader:
         if isinstance(loaded, Exception):

@@ -27,7 +27,7 @@ class Progress:
 
 
 class Stopwatch:
-    """Milliseconds of the last run of each part of a step; a GPU's are its own, read when they are asked for."""
+    """Milliseconds of the last run of each part of a step; a GPU keeps its own time, read when asked for."""
 
     def __init__(self, device: torch.device):
         self.on_gpu = device.type == 'cuda'
@@ -56,8 +56,8 @@ class Stopwatch:
 class Ticks:
     """Closes ticks: collects, prints and writes what happened since the last one.
 
-    The first tick ends with the first step, so that a run shows early that it works. Values of names that reported
-    nothing in a tick stay what they were (`latest`, which belongs to a training state).
+    The first tick ends with the first step, so that a run shows early that it works. Values of names that
+    reported nothing in a tick stay what they were (`latest`, which belongs to a training state).
     """
 
     def __init__(self, run_dir: str, progress: Progress, *, device: torch.device, say: Callable[[str], None],
@@ -72,7 +72,8 @@ class Ticks:
         self.writer = _tensorboard(run_dir)
 
     def due(self, tick_kimg: float, done: bool) -> bool:
-        return done or self.progress.tick == 0 or self.progress.nimg >= self.progress.tick_nimg + tick_kimg * 1000
+        progress = self.progress
+        return done or progress.tick == 0 or progress.nimg >= progress.tick_nimg + tick_kimg * 1000
 
     def close(self, augment: float = 0.) -> None:
         """Ends the tick; what follows until `begin` counts as maintenance."""
@@ -108,7 +109,8 @@ class Ticks:
 
     def _collect(self) -> None:
         self.collector.update()
-        self.latest.update({name: dict(field) for name, field in self.collector.as_dict().items() if field['num']})
+        fields = self.collector.as_dict()
+        self.latest.update({name: dict(field) for name, field in fields.items() if field['num']})
 
     def _peak_gpu_memory(self) -> float:
         if self.device.type != 'cuda':
@@ -119,9 +121,10 @@ class Ticks:
 
 
 def status_line(values: dict) -> str:
-    """One tick as StyleGAN2-ADA's users read it; `values` by the names of stats.jsonl without their folder."""
+    """One tick as StyleGAN2-ADA's users read it; `values` by their names in stats.jsonl after the slash."""
     return ' '.join([
-        f'tick {values["tick"]:<5d}', f'kimg {values["kimg"]:<8.1f}', f'time {format_time(values["total_sec"]):<12s}',
+        f'tick {values["tick"]:<5d}', f'kimg {values["kimg"]:<8.1f}',
+        f'time {format_time(values["total_sec"]):<12s}',
         f'sec/tick {values["sec_per_tick"]:<7.1f}', f'sec/kimg {values["sec_per_kimg"]:<7.2f}',
         f'maintenance {values["maintenance_sec"]:<6.1f}', f'cpumem {values["cpu_mem_gb"]:<6.2f}',
         f'gpumem {values["peak_gpu_mem_gb"]:<6.2f}', f'augment {values["augment"]:.3f}'])

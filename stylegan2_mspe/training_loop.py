@@ -1,4 +1,4 @@
-"""Trains one GAN: networks, phases, steps, ticks and snapshots, and a state to go on from beside each snapshot."""
+"""Trains one GAN: phases, steps, ticks and snapshots, and a state to go on from beside each snapshot."""
 
 import contextlib
 import copy
@@ -41,9 +41,10 @@ class Training:
 
 
 def build(config: TrainingConfig, state: dict | None = None) -> Training:
-    """Opens the dataset and makes the networks; writes nothing. `state` is a loaded training state to go on from.
+    """Opens the dataset and makes the networks; writes nothing.
 
-    Raises ValueError or OSError where dataset, network file or state do not fit the config.
+    `state` is a loaded training state to go on from. Raises ValueError or OSError where dataset, network file
+    or state do not fit the config.
     """
     device = torch.device(config.device)
     torch.backends.cudnn.benchmark = config.bench
@@ -74,15 +75,17 @@ def seed_everything(seed: int) -> None:
 def make_phases(config: TrainingConfig, G: torch.nn.Module, D: torch.nn.Module) -> list[Phase]:
     """The phases of a step in their order, regularisation after its main phase.
 
-    A term computed every i-th step makes its network move i + 1 times in i steps; the learning rate and the memory of
-    Adam shrink by i / (i + 1) to make up for it (StyleGAN2, appendix B). G's do so even without a path-length phase.
+    A term computed every i-th step makes its network move i + 1 times in i steps; the learning rate and the
+    memory of Adam shrink by i / (i + 1) to make up for it (StyleGAN2, appendix B). G's do so even without a
+    path-length phase.
     """
     phases = []
     for kind, module, interval, regularised in [('G', G, config.g_reg_interval, config.pl_weight != 0),
                                                 ('D', D, config.d_reg_interval, config.gamma != 0)]:
         ratio = interval / (interval + 1)
         betas = tuple(beta ** ratio for beta in config.betas)
-        optimizer = torch.optim.Adam(module.parameters(), lr=config.lr * ratio, betas=betas, eps=config.eps, fused=True)
+        optimizer = torch.optim.Adam(module.parameters(), lr=config.lr * ratio, betas=betas, eps=config.eps,
+                                     fused=True)
         phases.append(Phase(f'{kind}main', module, optimizer, 1))
         if regularised:
             phases.append(Phase(f'{kind}reg', module, optimizer, interval))
@@ -93,11 +96,12 @@ def optimizers(training: Training) -> dict[str, torch.optim.Optimizer]:
     return {phase.name[0]: phase.optimizer for phase in training.phases}
 
 
-# ----- one step -----------------------------------------------------------------------------------------------------
+# ----- one step ---------------------------------------------------------------------------------------------
 
 
-def training_step(training: Training, pictures: torch.Tensor, labels: torch.Tensor, stopwatch: Stopwatch) -> None:
-    """Runs the phases that are due on one batch: pictures uint8 [N, C, R, R], labels [N, c_dim]; N is this process's."""
+def training_step(training: Training, pictures: torch.Tensor, labels: torch.Tensor,
+                  stopwatch: Stopwatch) -> None:
+    """Runs the phases that are due on one batch: pictures uint8 [N, C, R, R], labels [N, c_dim]."""
     config, progress = training.config, training.progress
     reals = stream.to_network(pictures, training.device)
     labels = labels.to(training.device)
@@ -112,7 +116,7 @@ def training_step(training: Training, pictures: torch.Tensor, labels: torch.Tens
 
 
 def run_phase(training: Training, phase: Phase, reals: torch.Tensor, labels: torch.Tensor) -> None:
-    """Accumulates the phase's gradients in passes of batch_gpu pictures, as one pass would give them, and steps."""
+    """Adds up the phase's gradients in passes of batch_gpu pictures to those of one pass, and steps."""
     z = torch.randn([len(reals), training.config.z_dim], device=training.device)
     c = random_labels(training, len(reals))
     size = training.config.batch_gpu
@@ -120,8 +124,9 @@ def run_phase(training: Training, phase: Phase, reals: torch.Tensor, labels: tor
     phase.module.requires_grad_(True)
     passes = list(zip(reals.split(size), labels.split(size), z.split(size), c.split(size)))
     for index, (real_img, real_c, gen_z, gen_c) in enumerate(passes):
-        training.loss.accumulate_gradients(phase.name, real_img, real_c, gen_z, gen_c, sync=index == len(passes) - 1,
-                                           gain=phase.interval * len(real_img) / len(reals))
+        training.loss.accumulate_gradients(
+            phase.name, real_img, real_c, gen_z, gen_c, sync=index == len(passes) - 1,
+            gain=phase.interval * len(real_img) / len(reals))
     phase.module.requires_grad_(False)
     for parameter in phase.module.parameters():
         if parameter.grad is not None:  # one bad picture must not end a run of days
@@ -147,7 +152,7 @@ def render_size(config: TrainingConfig, step: int) -> int | None:
 
 @torch.no_grad()
 def update_average(config: TrainingConfig, models: dict[str, torch.nn.Module], nimg: int) -> None:
-    """Moves G_ema towards G, so that a difference halves in ema_kimg (at first in ema_ramp of the pictures so far)."""
+    """Moves G_ema towards G: a difference halves in ema_kimg, or ema_ramp of the pictures so far if less."""
     half_life = config.ema_kimg * 1000
     if config.ema_ramp is not None:
         half_life = min(half_life, nimg * config.ema_ramp)
@@ -158,15 +163,16 @@ def update_average(config: TrainingConfig, models: dict[str, torch.nn.Module], n
         average.copy_(current)
 
 
-# ----- a run --------------------------------------------------------------------------------------------------------
+# ----- a run ------------------------------------------------------------------------------------------------
 
 
 def train(training: Training, run_dir: str, *, say: Callable[[str], None] = print,
           watch: Callable[[int], None] = lambda nimg: None, grid: tuple[int, int] | None = None) -> None:
     """Trains to the end, in an existing folder.
 
-    say: takes the lines of the log. watch: takes the number of pictures shown, after each step. grid: (columns, rows)
-    of the picture grids, None = what fills a large screen. Raises ValueError for a picture that can't be used.
+    say: takes the lines of the log. watch: takes the number of pictures shown, after each step. grid:
+    (columns, rows) of the picture grids, None = what fills a large screen. Raises ValueError for a picture
+    that can't be used.
     """
     config, progress = training.config, training.progress
     shown = snapshots.make_grid(training.dataset, config.z_dim, config.seed, grid)
@@ -200,14 +206,14 @@ def open_stream(training: Training) -> Iterator[tuple[torch.Tensor, torch.Tensor
 
 
 def write_start(training: Training, run_dir: str, grid: snapshots.Grid) -> None:
-    """What a run shows before its first step, and a first state: from here on it can be killed at any instant."""
+    """What a run shows before its first step, and a state: from here on it can be killed at any instant."""
     snapshots.save_reals(grid, training.dataset, run_dir)
     draw_fakes(training, grid, os.path.join(run_dir, 'fakes_init.png'))
     write_state(training, run_dir, {})
 
 
 def write_snapshot(training: Training, run_dir: str, grid: snapshots.Grid, stats: dict) -> None:
-    """Pictures, then networks, then the state: where there is a state, all that belongs to it is there too."""
+    """Pictures, then networks, then the state: where there is a state, all that belongs to it is there."""
     kimg = training.progress.nimg // 1000
     draw_fakes(training, grid, os.path.join(run_dir, f'fakes{kimg:06d}.png'))
     snapshots.save_networks(os.path.join(run_dir, f'network-snapshot-{kimg:06d}.pkl'), training.models,
@@ -216,11 +222,14 @@ def write_snapshot(training: Training, run_dir: str, grid: snapshots.Grid, stats
 
 
 def draw_fakes(training: Training, grid: snapshots.Grid, path: str) -> None:
-    snapshots.save_fakes(grid, training.models['G_ema'], path, batch=training.config.batch_gpu, device=training.device)
+    snapshots.save_fakes(grid, training.models['G_ema'], path, batch=training.config.batch_gpu,
+                         device=training.device)
 
 
 def write_state(training: Training, run_dir: str, stats: dict) -> None:
-    """`stats`: the newest value of every reported name, which the next ticks repeat until it is reported again."""
+    """`stats`: the newest value of every reported name, which the next ticks repeat until it is reported
+    again.
+    """
     values = dict(progress=dataclasses.asdict(training.progress), stats=stats, augment_p=0.,
                   pl_mean=training.loss.pl_mean.cpu())
     path = checkpoint.state_path(run_dir, training.progress.nimg // 1000)

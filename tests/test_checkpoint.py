@@ -31,7 +31,12 @@ def step(module, optimizer):
 def test_training_goes_on_bit_by_bit(tmp_path):
     module, optimizer = trained()
     path = checkpoint.state_path(str(tmp_path), 12)
-    checkpoint.save_state(path, modules=dict(net=module), optimizers=dict(net=optimizer), values=dict(a=[1, 'b'], t=torch.ones(2)))
+    checkpoint.save_state(
+        path,
+        modules=dict(net=module),
+        optimizers=dict(net=optimizer),
+        values=dict(a=[1, 'b'], t=torch.ones(2)),
+    )
     step(module, optimizer)
     drawn = (torch.randn(5), np.random.rand(5), random.random())
 
@@ -63,7 +68,9 @@ def test_newest_that_can_be_read(tmp_path):
     folder = str(tmp_path)
     assert checkpoint.newest_state(folder) is None
     for kimg in (0, 20, 1000000):
-        checkpoint.save_state(checkpoint.state_path(folder, kimg), modules={}, optimizers={}, values=dict(kimg=kimg))
+        checkpoint.save_state(
+            checkpoint.state_path(folder, kimg), modules={}, optimizers={}, values=dict(kimg=kimg)
+        )
     (tmp_path / 'training-state-000030.pt.part').write_bytes(b'half')
     (tmp_path / 'training-state-x.pt').write_bytes(b'')
     assert checkpoint.newest_state(folder)['values'] == dict(kimg=1000000)
@@ -77,7 +84,11 @@ def test_only_the_newest_are_kept(tmp_path):
         (tmp_path / f'training-state-{kimg:06d}.pt').touch()
     (tmp_path / 'network-snapshot-000000.pkl').touch()
     checkpoint.keep_newest(str(tmp_path), count=2)
-    assert sorted(os.listdir(tmp_path)) == ['network-snapshot-000000.pkl', 'training-state-1000000.pt', 'training-state-999999.pt']
+    assert sorted(os.listdir(tmp_path)) == [
+        'network-snapshot-000000.pkl',
+        'training-state-1000000.pt',
+        'training-state-999999.pt',
+    ]
 
 
 @pytest.mark.parametrize('content', [dict(format=0), [1], dict(format='evil')])

@@ -25,7 +25,18 @@ TABLE = {
 @pytest.mark.parametrize('name', TABLE)
 def test_preset_agrees_with_the_table(name):
     row = config.preset(name, gpus=1, resolution=256)
-    found = (row.ref_gpus, row.kimg, row.batch, row.mbstd, row.cbase / 32768, row.lr, row.gamma, row.ema, row.ramp, row.maps)
+    found = (
+        row.ref_gpus,
+        row.kimg,
+        row.batch,
+        row.mbstd,
+        row.cbase / 32768,
+        row.lr,
+        row.gamma,
+        row.ema,
+        row.ramp,
+        row.maps,
+    )
     assert found == TABLE[name]
     assert (row.cmax, row.z, row.snap, row.fp16_d) == (512, 512, 50, 4)
 
@@ -40,19 +51,38 @@ def test_cifar_has_no_path_length_no_mixing_and_a_plain_discriminator():
 
 def test_paper_presets_flip_and_differ_in_the_plan_only():
     for suffix, mirror in [('', True), ('-small', False)]:
-        rows = {plan: config.PRESETS[name + suffix] for name, plan in [('mspe', 'mspe'), ('sspe', 'sspe'), ('baseline', 'none')]}
+        rows = {
+            plan: config.PRESETS[name + suffix]
+            for name, plan in [('mspe', 'mspe'), ('sspe', 'sspe'), ('baseline', 'none')]
+        }
         assert {plan: row.pe for plan, row in rows.items()} == {plan: plan for plan in rows}
         assert len({row._replace(pe='') for row in rows.values()}) == 1
-        assert (rows['mspe'].mirror, rows['mspe'].aug, rows['mspe'].pl, rows['mspe'].mixing) == (mirror, 'noaug', 0, .9)
+        assert (rows['mspe'].mirror, rows['mspe'].aug, rows['mspe'].pl, rows['mspe'].mixing) == (
+            mirror,
+            'noaug',
+            0,
+            0.9,
+        )
 
 
 def test_small_networks_have_the_sizes_asked_for():
     from stylegan2_mspe import networks
 
     row = config.PRESETS['mspe-small']
-    small = config.TrainingConfig(training_set_kwargs={}, data_name='x', resolution=64, img_channels=3, pe=row.pe,
-                                  z_dim=row.z, w_dim=row.z, map_depth=row.maps, channel_base=row.cbase,
-                                  channel_max=row.cmax, d_fp16_res=row.fp16_d, mbstd_group=row.mbstd)
+    small = config.TrainingConfig(
+        training_set_kwargs={},
+        data_name='x',
+        resolution=64,
+        img_channels=3,
+        pe=row.pe,
+        z_dim=row.z,
+        w_dim=row.z,
+        map_depth=row.maps,
+        channel_base=row.cbase,
+        channel_max=row.cmax,
+        d_fp16_res=row.fp16_d,
+        mbstd_group=row.mbstd,
+    )
     G = networks.Generator(**config.generator_kwargs(small))
     D = networks.Discriminator(**config.discriminator_kwargs(small))
     sizes = [sum(each.numel() for each in module.parameters()) / 1e6 for module in (G, D)]
@@ -84,8 +114,14 @@ def test_unknown_preset_is_refused_with_near_names():
 
 
 def test_config_survives_json():
-    before = config.TrainingConfig(training_set_kwargs=dict(path='a.zip'), data_name='a', resolution=64, img_channels=1,
-                                   random_resize=(48, 64), conv_clamp=None)
+    before = config.TrainingConfig(
+        training_set_kwargs=dict(path='a.zip'),
+        data_name='a',
+        resolution=64,
+        img_channels=1,
+        random_resize=(48, 64),
+        conv_clamp=None,
+    )
     text = json.dumps(dataclasses.asdict(before), indent=2)
     assert config.TrainingConfig.from_json(json.loads(text)) == before
     with pytest.raises(ValueError, match=r"unknown entries \['nonsense'\].*without \['img_channels'\]"):
@@ -95,5 +131,6 @@ def test_config_survives_json():
 
 
 def test_config_needs_no_torch():
-    code = 'import sys; import stylegan2_mspe.config, stylegan2_mspe.options, tools.train; print("torch" in sys.modules)'
+    modules = 'stylegan2_mspe.config, stylegan2_mspe.options, tools.train'
+    code = f'import sys, {modules}; print("torch" in sys.modules)'
     assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True).stdout == 'False\n'

@@ -14,7 +14,9 @@ class LinearD(torch.nn.Module):
 
     def __init__(self, shape, seed=0):
         super().__init__()
-        self.weight = torch.nn.Parameter(torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64))
+        self.weight = torch.nn.Parameter(
+            torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        )
 
     def forward(self, images, c):
         return (images * self.weight).sum(dim=(1, 2, 3))[:, None] + c.sum(dim=1, keepdim=True)
@@ -47,7 +49,9 @@ class LinearSynthesis(torch.nn.Module):
         images = torch.einsum('lpw,nlw->np', self.matrices, ws).reshape(len(ws), 1, *self.shape)
         if canvas is not None:
             self.canvases.append((canvas.height, canvas.width))
-            images = images.repeat_interleave(canvas.height // self.shape[0], 2).repeat_interleave(canvas.width // self.shape[1], 3)
+            images = images.repeat_interleave(canvas.height // self.shape[0], 2).repeat_interleave(
+                canvas.width // self.shape[1], 3
+            )
         return images
 
 
@@ -58,8 +62,12 @@ NUM_WS, W_DIM, H, W, N = 3, 5, 4, 4, 6
 def parts():
     torch.manual_seed(7)
     mapping, synthesis, D = LinearMapping(NUM_WS), LinearSynthesis(NUM_WS, W_DIM, H, W), LinearD([1, H, W])
-    batch = dict(real_img=torch.randn([N, 1, H, W], dtype=torch.float64), real_c=torch.randn([N, 2], dtype=torch.float64),
-                 gen_z=torch.randn([N, W_DIM], dtype=torch.float64), gen_c=torch.randn([N, 2], dtype=torch.float64))
+    batch = dict(
+        real_img=torch.randn([N, 1, H, W], dtype=torch.float64),
+        real_c=torch.randn([N, 2], dtype=torch.float64),
+        gen_z=torch.randn([N, W_DIM], dtype=torch.float64),
+        gen_c=torch.randn([N, 2], dtype=torch.float64),
+    )
     return mapping, synthesis, D, batch
 
 
@@ -110,7 +118,9 @@ def test_discriminator_main_term(parts):
     drawn = fakes(parts)
     fake = (drawn * D.weight.detach()).sum(dim=(1, 2, 3)) + batch['gen_c'].sum(dim=1)
     real = (batch['real_img'] * D.weight.detach()).sum(dim=(1, 2, 3)) + batch['real_c'].sum(dim=1)
-    expected = torch.einsum('n,nchw->chw', sigmoid(fake), drawn) - torch.einsum('n,nchw->chw', 1 - sigmoid(real), batch['real_img'])
+    expected = torch.einsum('n,nchw->chw', sigmoid(fake), drawn) - torch.einsum(
+        'n,nchw->chw', 1 - sigmoid(real), batch['real_img']
+    )
     torch.testing.assert_close(D.weight.grad, 2 * expected / N)
     assert mapping.scale.grad is None and synthesis.matrices.grad is None
     assert batch['real_img'].grad is None and not batch['real_img'].requires_grad
@@ -143,7 +153,9 @@ def test_both_is_the_sum_of_main_and_regularisation(parts):
 
 
 def test_path_length_of_a_linear_generator(parts):
-    """|Jᵀy|: with x = Σ A_l w_l the slope at layer l is A_lᵀ y, whatever the latent; y is white noise / sqrt(HW)."""
+    """|Jᵀy|: with x = Σ A_l w_l the slope at layer l is A_lᵀ y, whatever the latent; y is white noise /
+    sqrt(HW).
+    """
     mapping, synthesis, D, batch = parts
     loss = made(parts, pl_weight=2, pl_decay=.25, pl_batch_shrink=2)
     collector = training_stats.Collector('Loss/.*', keep_previous=False)
@@ -156,7 +168,7 @@ def test_path_length_of_a_linear_generator(parts):
     lengths = ((slopes ** 2).sum(dim=2).sum(dim=1) / NUM_WS).sqrt()
     mean = .25 * lengths.mean()                             # the running mean was 0
     penalty = (lengths - mean) ** 2
-    assert float(loss.pl_mean) == pytest.approx(float(mean))
+    assert float(loss.pl_mean) == pytest.approx(mean.item())
     [expected] = torch.autograd.grad(4 * 2 * penalty.mean(), matrices)
     torch.testing.assert_close(synthesis.matrices.grad, expected)
     collector.update()
@@ -191,7 +203,10 @@ def test_style_mixing_takes_another_latent_from_a_layer_on(parts):
     assert seen == {1, 2}
     assert mapping.updates == 40                            # the other latent leaves the average alone
     loss.style_mixing_prob = .25
-    mixed = [not torch.equal(loss._draw(batch['gen_z'], batch['gen_c'])[1][:, -1], batch['gen_z']) for _ in range(400)]
+    mixed = [
+        not torch.equal(loss._draw(batch['gen_z'], batch['gen_c'])[1][:, -1], batch['gen_z'])
+        for _ in range(400)
+    ]
     assert 60 < sum(mixed) < 140                            # 100 ± 4.6 standard deviations
 
 
@@ -206,7 +221,8 @@ def test_augmentation_is_seen_by_the_discriminator_only(parts):
     loss = made(parts, r1_gamma=8)
     loss.augment_pipe = halve
     accumulate(loss, 'Dreg', batch)
-    torch.testing.assert_close(D.weight.grad, 8 * D.weight.detach() / 4)     # through the augmentation: |w/2|²
+    # through the augmentation: |w/2|²
+    torch.testing.assert_close(D.weight.grad, 8 * D.weight.detach() / 4)
     accumulate(loss, 'Gmain', batch)
     assert calls == [N, N]
 
@@ -217,7 +233,8 @@ def test_another_render_size_reaches_the_generator_and_not_the_discriminator(par
     loss.render_size = 8
     images, _ = loss._draw(batch['gen_z'], batch['gen_c'])
     assert synthesis.canvases == [(8, 8)] and images.shape == (N, 1, H, W)
-    # Repeated 2x2 and filtered by the antialiasing triangle: each output pixel is [1, 3, 3, 1] / 8 of the large one.
+    # Repeated 2x2 and filtered by the antialiasing triangle: each output pixel is [1, 3, 3, 1] / 8 of the
+    # large one.
     large = fakes(parts).repeat_interleave(2, 2).repeat_interleave(2, 3)
     weights = torch.tensor([1., 3., 3., 1.], dtype=torch.float64) / 8
     inner = torch.einsum('nchw,h,w->nc', large[:, :, 1:5, 3:7], weights, weights)
@@ -231,23 +248,42 @@ def test_another_render_size_reaches_the_generator_and_not_the_discriminator(par
 
 
 def test_real_networks_agree_between_main_reg_and_both():
-    """The phases on the real networks: all parameters of the one trained get a gradient, none of the other."""
+    """The phases on the real networks: all parameters of the one trained get a gradient, none of the other.
+    """
     from tests.golden import fill
     from stylegan2_mspe import networks
 
     G = fill(networks.Generator(8, 0, 8, 16, 3, mapping_kwargs=dict(num_layers=2),
                                 synthesis_kwargs=dict(channel_base=128, channel_max=8, pe='mspe')))
-    D = fill(networks.Discriminator(0, 16, 3, channel_base=128, channel_max=8, epilogue_kwargs=dict(mbstd_group_size=2)))
+    D = fill(
+        networks.Discriminator(
+            0, 16, 3, channel_base=128, channel_max=8, epilogue_kwargs=dict(mbstd_group_size=2)
+        )
+    )
     loss = StyleGAN2Loss(torch.device('cpu'), G.mapping, G.synthesis, D, style_mixing_prob=.9, r1_gamma=1)
-    batch = dict(real_img=torch.randn([4, 3, 16, 16]), real_c=torch.zeros([4, 0]), gen_z=torch.randn([4, 8]), gen_c=torch.zeros([4, 0]))
+    batch = dict(
+        real_img=torch.randn([4, 3, 16, 16]),
+        real_c=torch.zeros([4, 0]),
+        gen_z=torch.randn([4, 8]),
+        gen_c=torch.zeros([4, 0]),
+    )
     for phase, module, other in [('Gmain', G, D), ('Greg', G, D), ('Dmain', D, G), ('Dreg', D, G)]:
         for each in (G, D):
             each.requires_grad_(each is module)
             each.zero_grad(set_to_none=True)
         accumulate(loss, phase, batch)
         assert all(each.grad is None for each in other.parameters())
-        trained = [name for name, each in module.named_parameters() if each.grad is not None and each.grad.abs().max() > 0]
-        # What only adds to the picture or the score, or is followed by piecewise linear layers only, has no say in a slope.
-        silent = {'Greg': ('torgb.bias',), 'Dreg': ('b4.conv.bias', 'b4.fc.bias', 'b4.out.bias')}.get(phase, ())
-        missing = {name for name, _ in module.named_parameters() if name not in trained and not name.endswith(silent)}
+        trained = [
+            name
+            for name, each in module.named_parameters()
+            if each.grad is not None and each.grad.abs().max() > 0
+        ]
+        # What only adds to the picture or the score, or is followed by piecewise linear layers only, has no
+        # say in a slope.
+        silent = {'Greg': ('torgb.bias',), 'Dreg': ('b4.conv.bias', 'b4.fc.bias', 'b4.out.bias')}.get(
+            phase, ()
+        )
+        missing = {
+            name for name, _ in module.named_parameters() if name not in trained and not name.endswith(silent)
+        }
         assert not missing, (phase, missing)

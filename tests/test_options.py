@@ -13,14 +13,43 @@ def made(dataset=SMALL, **options):
 
 
 def test_what_is_asked_for_overrides_the_preset():
-    config = made(cfg='mspe-small', pe='sspe', gamma=7., kimg=12, batch=16, cbase=1024, cmax=32, map_depth=3, seed=5,
-                  tick=1, snap=2, workers=1, mirror=True, subset=50, cond=True, random_resize=(48, 64))
+    config = made(
+        cfg='mspe-small',
+        pe='sspe',
+        gamma=7.0,
+        kimg=12,
+        batch=16,
+        cbase=1024,
+        cmax=32,
+        map_depth=3,
+        seed=5,
+        tick=1,
+        snap=2,
+        workers=1,
+        mirror=True,
+        subset=50,
+        cond=True,
+        random_resize=(48, 64),
+    )
     assert (config.pe, config.gamma, config.kimg, config.batch, config.batch_gpu) == ('sspe', 7, 12, 16, 16)
     assert (config.channel_base, config.channel_max, config.map_depth) == (1024, 32, 3)
-    assert (config.seed, config.tick, config.snap, config.workers, config.random_resize) == (5, 1, 2, 1, (48, 64))
+    assert (config.seed, config.tick, config.snap, config.workers, config.random_resize) == (
+        5,
+        1,
+        2,
+        1,
+        (48, 64),
+    )
     assert (config.label_dim, config.resolution, config.img_channels) == (10, 64, 3)
-    assert config.training_set_kwargs == dict(class_name='training.dataset.ImageFolderDataset', path='digits.zip',
-                                              resolution=64, max_size=50, use_labels=True, xflip=True, random_seed=5)
+    assert config.training_set_kwargs == dict(
+        class_name='training.dataset.ImageFolderDataset',
+        path='digits.zip',
+        resolution=64,
+        max_size=50,
+        use_labels=True,
+        xflip=True,
+        random_seed=5,
+    )
 
 
 def test_zero_is_a_wish():
@@ -49,20 +78,31 @@ def test_images_per_pass(options, batch, batch_gpu):
     assert (config.batch, config.batch_gpu) == (batch, batch_gpu)
 
 
-@pytest.mark.parametrize('options, name', [
-    (dict(), 'digits-auto1'),
-    (dict(cfg='mspe-small'), 'digits-mspe-small'),
-    (dict(cfg='paper256', mirror=True, gamma=.5, kimg=1000, batch=8, aug='noaug'),
-     'digits-mirror-paper256-gamma0.5-kimg1000-batch8-noaug'),
-    (dict(cond=True, subset=50, mirror=False, cfg='mspe'), 'digits-cond-subset50-nomirror-mspe'),
-    (dict(cfg='cifar', aug='fixed', p=.25, augpipe='bg'), 'digits-cifar-fixed-p0.25-bg'),
-    (dict(cfg='cifar', aug='ada', target=.7, augpipe='blit'), 'digits-cifar-ada-target0.7-blit'),
-    (dict(resume='noresume', freezed=4), 'digits-auto1-noresume-freezed4'),
-    (dict(resume='ffhq256', gpus=8), 'digits-auto8-resumeffhq256'),
-    (dict(resume='somewhere/net.pkl', pe='mspe', kimg=1000000), 'digits-auto1-kimg1000000-resumecustom-pemspe'),
-    (dict(kimg=.5, gamma=1e-5, random_resize=(48, 64), desc='try'), 'digits-auto1-gamma1e-05-kimg0.5-resize48,64-try'),
-    (dict(seed=3, workers=1, device='cpu', fp32=True, tick=1, snap=1, metrics=()), 'digits-auto1'),
-])
+@pytest.mark.parametrize(
+    'options, name',
+    [
+        (dict(), 'digits-auto1'),
+        (dict(cfg='mspe-small'), 'digits-mspe-small'),
+        (
+            dict(cfg='paper256', mirror=True, gamma=0.5, kimg=1000, batch=8, aug='noaug'),
+            'digits-mirror-paper256-gamma0.5-kimg1000-batch8-noaug',
+        ),
+        (dict(cond=True, subset=50, mirror=False, cfg='mspe'), 'digits-cond-subset50-nomirror-mspe'),
+        (dict(cfg='cifar', aug='fixed', p=0.25, augpipe='bg'), 'digits-cifar-fixed-p0.25-bg'),
+        (dict(cfg='cifar', aug='ada', target=0.7, augpipe='blit'), 'digits-cifar-ada-target0.7-blit'),
+        (dict(resume='noresume', freezed=4), 'digits-auto1-noresume-freezed4'),
+        (dict(resume='ffhq256', gpus=8), 'digits-auto8-resumeffhq256'),
+        (
+            dict(resume='somewhere/net.pkl', pe='mspe', kimg=1000000),
+            'digits-auto1-kimg1000000-resumecustom-pemspe',
+        ),
+        (
+            dict(kimg=0.5, gamma=1e-5, random_resize=(48, 64), desc='try'),
+            'digits-auto1-gamma1e-05-kimg0.5-resize48,64-try',
+        ),
+        (dict(seed=3, workers=1, device='cpu', fp32=True, tick=1, snap=1, metrics=()), 'digits-auto1'),
+    ],
+)
 def test_name_says_what_was_asked_for(options, name):
     assert describe(options, 'digits') == name
 
@@ -83,40 +123,46 @@ def test_defaults_that_are_not_built_are_told_once_each():
     assert unmet_defaults(dict(cfg='auto', aug='noaug', metrics=())) == []
 
 
-@pytest.mark.parametrize('options, sentence', [
-    (dict(cfg='mpse'), '--cfg=mpse is not a preset; did you mean mspe'),
-    (dict(batch=0), '--batch=0: expected at least 1'),
-    (dict(batch_gpu=5), '--batch-gpu=5: expected a divisor of 32'),
-    (dict(batch=6), '--batch=6: gives 6 images per pass, expected a multiple of 4'),
-    (dict(batch_gpu=-1), '--batch-gpu=-1: expected at least 1'),
-    (dict(gpus=3), '--gpus=3: expected a power of two'),
-    (dict(gpus=2), '--gpus=2: training on several GPUs is not built yet'),
-    (dict(metrics=('fid50k_full',)), '--metrics=fid50k_full: metrics are not built yet'),
-    (dict(aug='ada'), '--aug=ada: augmentation is not built yet'),
-    (dict(aug='fixed', p=.5), '--aug=fixed: augmentation is not built yet'),
-    (dict(aug='fixed'), '--aug=fixed: expected --p with it'),
-    (dict(p=.5), '--p=0.5: expected .* together with --aug=fixed'),
-    (dict(aug='fixed', p=1.5), '--p=1.5: expected a probability from 0 to 1'),
-    (dict(aug='noaug', target=.5), '--target=0.5: expected .* with --aug=ada'),
-    (dict(aug='noaug', augpipe='bg'), '--augpipe=bg: nothing to augment'),
-    (dict(augpipe='bg'), '--augpipe=bg: augmentation is not built yet'),
-    (dict(kimg=0.), '--kimg=0.0: expected thousands of images, above 0'),
-    (dict(kimg=float('nan')), '--kimg=nan'),
-    (dict(tick=-1.), '--tick=-1.0'),
-    (dict(snap=0), '--snap=0: expected at least 1'),
-    (dict(workers=0), '--workers=0: expected at least 1'),
-    (dict(gamma=-1.), '--gamma=-1.0: expected at least 0'),
-    (dict(gamma=float('nan')), '--gamma=nan: expected at least 0'),
-    (dict(seed=-1), '--seed=-1: expected at least 0'),
-    (dict(seed=2 ** 32), '--seed=4294967296: expected at most 4294967295'),
-    (dict(subset=101), '--subset=101: found 100 pictures in digits.zip'),
-    (dict(subset=0), '--subset=0: expected at least 1'),
-    (dict(cmax=30, pe='mspe'), '--cbase=16384 with --cmax=30: gives 30 channels at 4x4, expected a multiple of 4'),
-    (dict(cbase=32), '--cbase=32 with --cmax=512: gives 0 channels at 64x64, expected at least 1'),
-    (dict(random_resize=(64, 8)), '--random-resize: found 8, expected sizes from 16 to 256'),
-    (dict(resume='nowhere.pkl'), '--resume=nowhere.pkl: no such file'),
-    (dict(freezed=-1), '--freezed=-1: expected at least 0'),
-])
+@pytest.mark.parametrize(
+    'options, sentence',
+    [
+        (dict(cfg='mpse'), '--cfg=mpse is not a preset; did you mean mspe'),
+        (dict(batch=0), '--batch=0: expected at least 1'),
+        (dict(batch_gpu=5), '--batch-gpu=5: expected a divisor of 32'),
+        (dict(batch=6), '--batch=6: gives 6 images per pass, expected a multiple of 4'),
+        (dict(batch_gpu=-1), '--batch-gpu=-1: expected at least 1'),
+        (dict(gpus=3), '--gpus=3: expected a power of two'),
+        (dict(gpus=2), '--gpus=2: training on several GPUs is not built yet'),
+        (dict(metrics=('fid50k_full',)), '--metrics=fid50k_full: metrics are not built yet'),
+        (dict(aug='ada'), '--aug=ada: augmentation is not built yet'),
+        (dict(aug='fixed', p=0.5), '--aug=fixed: augmentation is not built yet'),
+        (dict(aug='fixed'), '--aug=fixed: expected --p with it'),
+        (dict(p=0.5), '--p=0.5: expected .* together with --aug=fixed'),
+        (dict(aug='fixed', p=1.5), '--p=1.5: expected a probability from 0 to 1'),
+        (dict(aug='noaug', target=0.5), '--target=0.5: expected .* with --aug=ada'),
+        (dict(aug='noaug', augpipe='bg'), '--augpipe=bg: nothing to augment'),
+        (dict(augpipe='bg'), '--augpipe=bg: augmentation is not built yet'),
+        (dict(kimg=0.0), '--kimg=0.0: expected thousands of images, above 0'),
+        (dict(kimg=float('nan')), '--kimg=nan'),
+        (dict(tick=-1.0), '--tick=-1.0'),
+        (dict(snap=0), '--snap=0: expected at least 1'),
+        (dict(workers=0), '--workers=0: expected at least 1'),
+        (dict(gamma=-1.0), '--gamma=-1.0: expected at least 0'),
+        (dict(gamma=float('nan')), '--gamma=nan: expected at least 0'),
+        (dict(seed=-1), '--seed=-1: expected at least 0'),
+        (dict(seed=2**32), '--seed=4294967296: expected at most 4294967295'),
+        (dict(subset=101), '--subset=101: found 100 pictures in digits.zip'),
+        (dict(subset=0), '--subset=0: expected at least 1'),
+        (
+            dict(cmax=30, pe='mspe'),
+            '--cbase=16384 with --cmax=30: gives 30 channels at 4x4, expected a multiple of 4',
+        ),
+        (dict(cbase=32), '--cbase=32 with --cmax=512: gives 0 channels at 64x64, expected at least 1'),
+        (dict(random_resize=(64, 8)), '--random-resize: found 8, expected sizes from 16 to 256'),
+        (dict(resume='nowhere.pkl'), '--resume=nowhere.pkl: no such file'),
+        (dict(freezed=-1), '--freezed=-1: expected at least 0'),
+    ],
+)
 def test_bad_options_get_one_sentence(options, sentence):
     with pytest.raises(ValueError, match=sentence) as caught:
         made(**options)

@@ -20,7 +20,9 @@ ENDING = 'training-state-000000.pt'     # all of a tiny run is below one kimg
 
 
 def run(config, run_dir, state=None):
-    training_loop.train(training_loop.build(config, state), str(run_dir), say=lambda line: None, grid=tiny.GRID)
+    training_loop.train(
+        training_loop.build(config, state), str(run_dir), say=lambda line: None, grid=tiny.GRID
+    )
 
 
 def resume(config, run_dir):
@@ -42,7 +44,9 @@ def assert_same_end(first, second):
 
 
 class Witness:
-    """Copies a folder before and after each call that changes it: all that a kill at any instant can leave behind."""
+    """Copies a folder before and after each call that changes it: all that a kill at any instant can leave
+    behind.
+    """
 
     CALLS = ('mkdir', 'open', 'write', 'fsync', 'replace', 'remove', 'ftruncate')
 
@@ -111,7 +115,10 @@ def test_half_written_files_do_not_disturb(data, tmp_path):
     (cut / 'training-state-000001.pt').write_bytes((cut / ENDING).read_bytes()[:1000])
     resume(config, cut)
     os.remove(cut / 'training-state-000001.pt')
-    assert tiny.differences(*(checkpoint.load_state(str(each / ENDING))['modules'] for each in (whole, cut))) == []
+    assert (
+        tiny.differences(*(checkpoint.load_state(str(each / ENDING))['modules'] for each in (whole, cut)))
+        == []
+    )
 
 
 def test_resuming_twice_from_the_same_state(data, tmp_path):
@@ -160,19 +167,38 @@ def test_conditional_with_workers(tmp_path):
 
 
 def test_a_sigkill_anywhere(data, tmp_path):
-    """Two real kills of the real program, at whatever it was doing then; its end, and a whole run, in this process."""
-    options = ['--cfg=mspe-small', f'--data={data}', '--cbase=128', '--cmax=8', '--kimg=.4', '--batch=8', '--tick=.04',
-               '--snap=4', '--workers=1', '--metrics=none']
+    """Two real kills of the real program, at whatever it was doing then; its end, and a whole run, in this
+    process.
+    """
+    options = [
+        '--cfg=mspe-small',
+        f'--data={data}',
+        '--cbase=128',
+        '--cmax=8',
+        '--kimg=.4',
+        '--batch=8',
+        '--tick=.04',
+        '--snap=4',
+        '--workers=1',
+        '--metrics=none',
+    ]
     environment = dict(os.environ, OMP_NUM_THREADS=str(torch.get_num_threads()))
     for lines, more in [(2, options), (7, ['--resume=latest'])]:
-        process = subprocess.Popen([sys.executable, 'train.py', *more, f'--outdir={tmp_path}/killed'], env=environment,
-                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [sys.executable, 'train.py', *more, f'--outdir={tmp_path}/killed'],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         wait_for_lines(tmp_path / 'killed', lines, process)
         process.send_signal(signal.SIGKILL)
         process.wait()
     for folder, more in [('whole', options), ('killed', ['--resume=latest'])]:
         train.main([*more, f'--outdir={tmp_path}/{folder}'], standalone_mode=False)
-    first, second = (tmp_path / folder / '00000-tiny-mspe-small-kimg0.4-batch8-cbase128-cmax8' for folder in ('whole', 'killed'))
+    first, second = (
+        tmp_path / folder / '00000-tiny-mspe-small-kimg0.4-batch8-cbase128-cmax8'
+        for folder in ('whole', 'killed')
+    )
     assert checkpoint.newest_state(str(first))['values']['progress']['nimg'] == 400
     assert_same_end(first, second)
 

@@ -47,7 +47,9 @@ def test_statistics_are_cut_back(tmp_path):
     with open(path, 'a') as file:
         file.write('{"Progress/tick": {"num": 1, "mean": 1, "std"')
     run_folder.cut_stats(folder, 3)
-    assert [json.loads(each) for each in path.read_text().splitlines()] == [line(tick, text='x' * tick) for tick in range(3)]
+    assert [json.loads(each) for each in path.read_text().splitlines()] == [
+        line(tick, text='x' * tick) for tick in range(3)
+    ]
     run_folder.append_stats(folder, line(3))
     assert len(path.read_text().splitlines()) == 4
     run_folder.cut_stats(folder, 0)
@@ -65,7 +67,9 @@ def test_a_full_disk_leaves_no_half_line(tmp_path, monkeypatch):
             return write(descriptor, data[:10])     # a disk with ten bytes left
         raise OSError(errno.ENOSPC, 'No space left on device')
 
-    calls = iter([stuck, lambda *args: (_ for _ in ()).throw(OSError(errno.ENOSPC, 'No space left on device'))])
+    calls = iter(
+        [stuck, lambda *args: (_ for _ in ()).throw(OSError(errno.ENOSPC, 'No space left on device'))]
+    )
     monkeypatch.setattr(os, 'write', lambda *args: next(calls)(*args))
     with pytest.raises(OSError, match='No space left'):
         run_folder.append_stats(folder, line(1))

@@ -62,7 +62,7 @@ def test_processes_change_nothing(workers):
         pictures, labels = next(stream)
         assert pictures.dtype == torch.uint8 and pictures.shape == (4, 3, 2, 4)
         assert pictures[:, 0, 0, 0].tolist() == expected
-        assert labels.dtype == torch.float32 and labels.tolist() == [[float(index ** 2)] for index in expected]
+        assert labels.dtype == torch.float32 and labels.tolist() == [[float(index**2)] for index in expected]
     stream.close()
     assert torch.equal(before, torch.get_rng_state())   # reading draws nothing from the training's generator
 

@@ -37,20 +37,29 @@ def weights(training, name):
 
 
 def moved(before, training, name):
-    return {key for key, value in training.models[name].named_parameters() if not torch.equal(value, before[key])}
+    return {
+        key for key, value in training.models[name].named_parameters() if not torch.equal(value, before[key])
+    }
 
 
-# ----- phases -------------------------------------------------------------------------------------------------------
+# ----- phases -----------------------------------------------------------------------------------------------
 
 
 def test_lazy_regularisation_scales_rate_and_memory(data):
     """lr · i/(i+1), β^(i/(i+1)): G every 4 steps, D every 16 (StyleGAN2, appendix B)."""
     config = tiny.config(data, lr=.0025, g_reg_interval=4, d_reg_interval=16)
     phases = training_loop.make_phases(config, torch.nn.Linear(1, 1), torch.nn.Linear(1, 1))
-    assert [(phase.name, phase.interval) for phase in phases] == [('Gmain', 1), ('Greg', 4), ('Dmain', 1), ('Dreg', 16)]
+    assert [(phase.name, phase.interval) for phase in phases] == [
+        ('Gmain', 1),
+        ('Greg', 4),
+        ('Dmain', 1),
+        ('Dreg', 16),
+    ]
     groups = [phase.optimizer.param_groups[0] for phase in phases]
     assert [group['lr'] for group in groups] == pytest.approx([.002, .002, .0025 * 16 / 17, .0025 * 16 / 17])
-    assert [group['betas'][1] for group in groups] == pytest.approx([.99 ** .8, .99 ** .8, .99 ** (16 / 17), .99 ** (16 / 17)])
+    assert [group['betas'][1] for group in groups] == pytest.approx(
+        [0.99**0.8, 0.99**0.8, 0.99 ** (16 / 17), 0.99 ** (16 / 17)]
+    )
     assert {group['betas'][0] for group in groups} == {0} and {group['eps'] for group in groups} == {1e-8}
     assert phases[0].optimizer is phases[1].optimizer is not phases[2].optimizer
 
@@ -61,11 +70,13 @@ def test_without_path_length_the_rate_stays_scaled(data):
     assert [phase.name for phase in phases] == ['Gmain', 'Dmain', 'Dreg']
     assert phases[0].optimizer.param_groups[0]['lr'] == pytest.approx(.0016)
     config = tiny.config(data, gamma=0.)
-    assert [phase.name for phase in training_loop.make_phases(config, torch.nn.Linear(1, 1), torch.nn.Linear(1, 1))] == \
-        ['Gmain', 'Greg', 'Dmain']
+    assert [
+        phase.name
+        for phase in training_loop.make_phases(config, torch.nn.Linear(1, 1), torch.nn.Linear(1, 1))
+    ] == ['Gmain', 'Greg', 'Dmain']
 
 
-# ----- one step -----------------------------------------------------------------------------------------------------
+# ----- one step ---------------------------------------------------------------------------------------------
 
 
 def test_a_step_moves_everything_once(data):
@@ -82,11 +93,25 @@ def test_a_step_moves_everything_once(data):
 def test_phases_come_when_they_are_due(data):
     training = build(data, g_reg_interval=2, d_reg_interval=3)
     calls = []
-    training.loss.accumulate_gradients = lambda phase, *args, sync, gain: calls.append((training.progress.step, phase, gain))
+    training.loss.accumulate_gradients = lambda phase, *args, sync, gain: calls.append(
+        (training.progress.step, phase, gain)
+    )
     for _ in range(4):
         step(training)
-    assert calls == [(0, 'Gmain', 1), (0, 'Greg', 2), (0, 'Dmain', 1), (0, 'Dreg', 3), (1, 'Gmain', 1), (1, 'Dmain', 1),
-                     (2, 'Gmain', 1), (2, 'Greg', 2), (2, 'Dmain', 1), (3, 'Gmain', 1), (3, 'Dmain', 1), (3, 'Dreg', 3)]
+    assert calls == [
+        (0, 'Gmain', 1),
+        (0, 'Greg', 2),
+        (0, 'Dmain', 1),
+        (0, 'Dreg', 3),
+        (1, 'Gmain', 1),
+        (1, 'Dmain', 1),
+        (2, 'Gmain', 1),
+        (2, 'Greg', 2),
+        (2, 'Dmain', 1),
+        (3, 'Gmain', 1),
+        (3, 'Dmain', 1),
+        (3, 'Dreg', 3),
+    ]
 
 
 def gradients_of_first_phase(data, phase, **changes):
@@ -102,7 +127,11 @@ def gradients_of_first_phase(data, phase, **changes):
             parameter.zero_()               # its noise would be drawn anew for each pass
     torch.manual_seed(1)
     training_loop.run_phase(training, chosen, stream.to_network(pictures, CPU).double(), labels)
-    return {name: each.grad for name, each in chosen.module.named_parameters() if not name.endswith('noise_strength')}
+    return {
+        name: each.grad
+        for name, each in chosen.module.named_parameters()
+        if not name.endswith('noise_strength')
+    }
 
 
 @pytest.mark.parametrize('phase', ['Gmain', 'Dmain', 'Dreg'])
@@ -121,7 +150,9 @@ def test_one_bad_gradient_does_not_end_a_run(data):
 
     def explode(*args, **kwargs):
         for index, parameter in enumerate(phase.module.parameters()):
-            parameter.grad = torch.full_like(parameter, [float('nan'), float('inf'), -float('inf')][index % 3])
+            parameter.grad = torch.full_like(
+                parameter, [float('nan'), float('inf'), -float('inf')][index % 3]
+            )
 
     training.loss.accumulate_gradients = explode
     training_loop.run_phase(training, phase, torch.zeros([4, 3, 16, 16]), torch.zeros([4, 0]))
@@ -133,7 +164,11 @@ def test_frozen_layers_keep_their_weights(data):
     D = training.models['D']
     before = {name: value.clone() for name, value in D.state_dict().items()}
     step(training)
-    kept = {name for name, value in D.state_dict().items() if torch.equal(value, before[name]) and 'filter' not in name}
+    kept = {
+        name
+        for name, value in D.state_dict().items()
+        if torch.equal(value, before[name]) and 'filter' not in name
+    }
     assert kept == {'b16.fromrgb.weight', 'b16.fromrgb.bias', 'b16.conv0.weight', 'b16.conv0.bias'}
 
 
@@ -142,7 +177,10 @@ def test_random_sizes_are_a_function_of_seed_and_step(data):
     sizes = [training_loop.render_size(config, number) for number in range(60)]
     assert set(sizes) == {12, 16, 24} and min(sizes.count(size) for size in (12, 16, 24)) > 8
     assert sizes == [training_loop.render_size(config, number) for number in range(60)]
-    assert sizes != [training_loop.render_size(tiny.config(data, random_resize=(12, 16, 24), seed=4), number) for number in range(60)]
+    assert sizes != [
+        training_loop.render_size(tiny.config(data, random_resize=(12, 16, 24), seed=4), number)
+        for number in range(60)
+    ]
     assert training_loop.render_size(tiny.config(data), 0) is None
 
 
@@ -166,7 +204,7 @@ def test_labels_of_the_dataset_reach_both_networks(tmp_path):
     assert 'mapping.embed.weight' in moved(before[0], training, 'D') & moved(before[1], training, 'G')
 
 
-# ----- the average --------------------------------------------------------------------------------------------------
+# ----- the average ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize('nimg, ramp, share', [
@@ -186,7 +224,7 @@ def test_the_average_follows_with_the_half_life(data, nimg, ramp, share):
     assert models['G_ema'].w_avg.item() == 3 and models['G'].weight.item() == 2
 
 
-# ----- a run --------------------------------------------------------------------------------------------------------
+# ----- a run ------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope='module')
@@ -201,10 +239,20 @@ def finished(data, tmp_path_factory):
 def test_files_of_a_run(finished):
     run_dir, training, said, shown = finished
     assert {path.name for path in run_dir.iterdir()} >= {
-        'reals.png', 'fakes_init.png', 'fakes000000.png', 'network-snapshot-000000.pkl', 'stats.jsonl', 'training-state-000000.pt'}
+        'reals.png',
+        'fakes_init.png',
+        'fakes000000.png',
+        'network-snapshot-000000.pkl',
+        'stats.jsonl',
+        'training-state-000000.pt',
+    }
     assert shown == list(range(4, 37, 4))
     assert [line.split()[:4] for line in said] == [
-        ['tick', '0', 'kimg', '0.0'], ['tick', '1', 'kimg', '0.0'], ['tick', '2', 'kimg', '0.0'], ['tick', '3', 'kimg', '0.0']]
+        ['tick', '0', 'kimg', '0.0'],
+        ['tick', '1', 'kimg', '0.0'],
+        ['tick', '2', 'kimg', '0.0'],
+        ['tick', '3', 'kimg', '0.0'],
+    ]
     assert not (run_dir / 'training_options.json').exists()      # the caller's
 
 
@@ -229,7 +277,9 @@ def test_the_pickle_holds_the_networks(finished):
         assert not loaded[name].training
     assert loaded['training_set_kwargs']['path'].endswith('tiny') and loaded['augment_pipe'] is None
     # The run's own networks are as they were: training goes on with them.
-    assert training.models['G'].training and training.models['G'].synthesis.b16.half_dtype == networks.fast_dtype('cpu')
+    assert training.models['G'].training and training.models[
+        'G'
+    ].synthesis.b16.half_dtype == networks.fast_dtype('cpu')
     assert loaded['G'].synthesis.b16.half_dtype is None
 
 
@@ -237,14 +287,39 @@ def test_lines_of_statistics(finished):
     run_dir, _, _, _ = finished
     lines = [json.loads(line) for line in (run_dir / run_folder.STATS).read_text().splitlines()]
     assert [line['Progress/kimg']['mean'] for line in lines] == [.004, .016, .028, .036]
-    names = {'Progress/tick', 'Progress/kimg', 'Progress/augment', 'Timing/total_sec', 'Timing/sec_per_tick', 'Timing/sec_per_kimg',
-             'Timing/maintenance_sec', 'Timing/total_hours', 'Timing/total_days', 'Timing/Gmain', 'Timing/Greg', 'Timing/Dmain',
-             'Timing/Dreg', 'Resources/cpu_mem_gb', 'Resources/peak_gpu_mem_gb', 'Loss/scores/fake', 'Loss/scores/real',
-             'Loss/signs/fake', 'Loss/signs/real', 'Loss/G/loss', 'Loss/G/reg', 'Loss/D/loss', 'Loss/D/reg', 'Loss/pl_penalty',
-             'Loss/r1_penalty', 'timestamp'}
+    names = {
+        'Progress/tick',
+        'Progress/kimg',
+        'Progress/augment',
+        'Timing/total_sec',
+        'Timing/sec_per_tick',
+        'Timing/sec_per_kimg',
+        'Timing/maintenance_sec',
+        'Timing/total_hours',
+        'Timing/total_days',
+        'Timing/Gmain',
+        'Timing/Greg',
+        'Timing/Dmain',
+        'Timing/Dreg',
+        'Resources/cpu_mem_gb',
+        'Resources/peak_gpu_mem_gb',
+        'Loss/scores/fake',
+        'Loss/scores/real',
+        'Loss/signs/fake',
+        'Loss/signs/real',
+        'Loss/G/loss',
+        'Loss/G/reg',
+        'Loss/D/loss',
+        'Loss/D/reg',
+        'Loss/pl_penalty',
+        'Loss/r1_penalty',
+        'timestamp',
+    }
     for line in lines:
         assert set(line) == names
-        assert all(set(field) == {'num', 'mean', 'std'} for name, field in line.items() if name != 'timestamp')
+        assert all(
+            set(field) == {'num', 'mean', 'std'} for name, field in line.items() if name != 'timestamp'
+        )
     # Pictures judged in a tick: of 1, 3, 3 and 2 steps; R1 in steps 0, 3 and 6, of four pictures each.
     assert [line['Loss/scores/real']['num'] for line in lines] == [8, 16, 16, 8]
     assert [line['Loss/G/loss']['num'] for line in lines] == [4, 12, 12, 8]
@@ -270,8 +345,11 @@ def test_starting_from_a_network(data, finished, tmp_path):
     for name, module in training.models.items():
         assert tiny.differences(dict(started.models[name].state_dict()), dict(module.state_dict())) == []
     assert started.progress == Progress()
-    without = build(data, resume=path, pe='none', seed=8).models['G'].state_dict()      # what both have is taken over
-    assert torch.equal(without['synthesis.b16.conv1.weight'], training.models['G'].state_dict()['synthesis.b16.conv1.weight'])
+    # what both have is taken over
+    without = build(data, resume=path, pe='none', seed=8).models['G'].state_dict()
+    assert torch.equal(
+        without['synthesis.b16.conv1.weight'], training.models['G'].state_dict()['synthesis.b16.conv1.weight']
+    )
     with pytest.raises(ValueError, match=r'--resume=.*000000.pkl: its G\..* this run has'):
         build(data, resume=path, channel_max=4)
     with pytest.raises(OSError, match='nowhere'):
@@ -292,12 +370,18 @@ def test_a_grid_larger_than_the_dataset(data):
     assert grid.z.shape == (99, 8) and grid.c.shape == (99, 0)
 
 
-# ----- ticks --------------------------------------------------------------------------------------------------------
+# ----- ticks ------------------------------------------------------------------------------------------------
 
 
 def test_values_not_reported_stay_what_they_were(tmp_path):
     progress = Progress()
-    ticks = Ticks(str(tmp_path), progress, device=CPU, say=lambda line: None, latest={'Loss/old': dict(num=1, mean=7., std=0.)})
+    ticks = Ticks(
+        str(tmp_path),
+        progress,
+        device=CPU,
+        say=lambda line: None,
+        latest={'Loss/old': dict(num=1, mean=7.0, std=0.0)},
+    )
     for number in range(3):
         progress.nimg += 8
         if number != 1:
@@ -323,7 +407,38 @@ def test_when_a_tick_is_due(tmp_path):
 
 
 def test_status_line():
-    line = status_line(dict(tick=3, kimg=12.34, total_sec=3723, sec_per_tick=61.26, sec_per_kimg=15.318, maintenance_sec=2.04,
-                            cpu_mem_gb=1.234, peak_gpu_mem_gb=0, augment=.05))
-    assert line.split() == ['tick', '3', 'kimg', '12.3', 'time', '1h', '02m', '03s', 'sec/tick', '61.3', 'sec/kimg', '15.32',
-                            'maintenance', '2.0', 'cpumem', '1.23', 'gpumem', '0.00', 'augment', '0.050']
+    line = status_line(
+        dict(
+            tick=3,
+            kimg=12.34,
+            total_sec=3723,
+            sec_per_tick=61.26,
+            sec_per_kimg=15.318,
+            maintenance_sec=2.04,
+            cpu_mem_gb=1.234,
+            peak_gpu_mem_gb=0,
+            augment=0.05,
+        )
+    )
+    assert line.split() == [
+        'tick',
+        '3',
+        'kimg',
+        '12.3',
+        'time',
+        '1h',
+        '02m',
+        '03s',
+        'sec/tick',
+        '61.3',
+        'sec/kimg',
+        '15.32',
+        'maintenance',
+        '2.0',
+        'cpumem',
+        '1.23',
+        'gpumem',
+        '0.00',
+        'augment',
+        '0.050',
+    ]

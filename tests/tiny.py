@@ -1,4 +1,5 @@
-"""A training small enough to be run a hundred times in a test: 16-pixel pictures, some thousand parameters."""
+"""A training small enough to be run a hundred times in a test: 16-pixel pictures, some thousand parameters.
+"""
 
 import dataclasses
 import json
@@ -13,11 +14,15 @@ GRID = (3, 2)
 
 
 def make_dataset(folder, count=40, size=16, labels=False, seed=0):
-    """A folder of random RGB pictures, with a dataset.json of three classes if asked; returns its path as text."""
+    """A folder of random RGB pictures, with a dataset.json of three classes if asked; returns its path as
+    text.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.RandomState(seed)
     for index in range(count):
-        Image.fromarray(random.randint(0, 256, [size, size, 3], dtype=np.uint8)).save(folder / f'{index:03d}.png')
+        Image.fromarray(random.randint(0, 256, [size, size, 3], dtype=np.uint8)).save(
+            folder / f'{index:03d}.png'
+        )
     if labels:
         pairs = [[f'{index:03d}.png', index % 3] for index in range(count)]
         (folder / 'dataset.json').write_text(json.dumps({'labels': pairs}))
@@ -29,10 +34,34 @@ def config(data, **changes):
     kwargs = dict(class_name='training.dataset.ImageFolderDataset', path=data, resolution=16, max_size=None,
                   use_labels=False, xflip=True, random_seed=0)
     values = dict(
-        training_set_kwargs=kwargs, data_name='tiny', resolution=16, img_channels=3, cfg='test', pe='mspe', z_dim=8,
-        w_dim=8, map_depth=2, channel_base=64, channel_max=8, g_fp16_res=2, d_fp16_res=1, mbstd_group=2, kimg=.036,
-        batch=4, batch_gpu=4, gamma=1., pl_weight=2., g_reg_interval=2, d_reg_interval=3, ema_kimg=.1, ema_ramp=.5,
-        tick=.012, snap=2, workers=0, seed=3)
+        training_set_kwargs=kwargs,
+        data_name='tiny',
+        resolution=16,
+        img_channels=3,
+        cfg='test',
+        pe='mspe',
+        z_dim=8,
+        w_dim=8,
+        map_depth=2,
+        channel_base=64,
+        channel_max=8,
+        g_fp16_res=2,
+        d_fp16_res=1,
+        mbstd_group=2,
+        kimg=0.036,
+        batch=4,
+        batch_gpu=4,
+        gamma=1.0,
+        pl_weight=2.0,
+        g_reg_interval=2,
+        d_reg_interval=3,
+        ema_kimg=0.1,
+        ema_ramp=0.5,
+        tick=0.012,
+        snap=2,
+        workers=0,
+        seed=3,
+    )
     return TrainingConfig(**{**values, **changes})
 
 
@@ -45,7 +74,11 @@ def differences(first, second, path='') -> list[str]:
         return found + [each for key in first.keys() & second.keys() if key != 'seconds'
                         for each in differences(first[key], second[key], f'{path}/{key}')]
     if isinstance(first, (list, tuple)) and isinstance(second, (list, tuple)) and len(first) == len(second):
-        return [each for index, pair in enumerate(zip(first, second)) for each in differences(*pair, f'{path}/{index}')]
+        return [
+            each
+            for index, pair in enumerate(zip(first, second))
+            for each in differences(*pair, f'{path}/{index}')
+        ]
     return [] if type(first) is type(second) and first == second else [path]
 
 
@@ -53,8 +86,14 @@ def stats_lines(run_dir) -> list[dict]:
     """The lines of stats.jsonl without what a clock or the machine decides."""
     with open(run_dir / 'stats.jsonl', encoding='utf-8') as file:
         lines = [json.loads(line) for line in file]
-    return [{name: field for name, field in line.items() if not name.startswith(('Timing/', 'Resources/', 'timestamp'))}
-            for line in lines]
+    return [
+        {
+            name: field
+            for name, field in line.items()
+            if not name.startswith(('Timing/', 'Resources/', 'timestamp'))
+        }
+        for line in lines
+    ]
 
 
 def record(run_dir, made):

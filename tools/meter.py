@@ -1,4 +1,6 @@
-"""A live line on a terminal, or plain lines elsewhere: how far a training is, how fast, and how long it will take."""
+"""A live line on a terminal, or plain lines elsewhere: how far a training is, how fast, and how long it will
+take.
+"""
 
 import collections
 import shutil

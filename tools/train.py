@@ -37,25 +37,37 @@ def metric_names(ctx, param, value):
 
 @click.command(context_settings=cli.SETTINGS)
 # What is trained.
-@click.option('--data', metavar='PATH', help='Dataset: a zip or folder (see dataset_tool.py), or demo  [required]')
-@click.option('--outdir', metavar='DIR', default='training-runs', show_default=True, help='Where run folders go')
+@click.option('--data', metavar='PATH',
+              help='Dataset: a zip or folder (see dataset_tool.py), or demo  [required]')
+@click.option('--outdir', metavar='DIR', default='training-runs', show_default=True,
+              help='Where run folders go')
 @click.option('--cfg', metavar='NAME', help=f'Preset: {", ".join(PRESET_NAMES)}  [default: auto]')
-@click.option('--pe', type=click.Choice(PLANS), help="Positional encoding: of no scale, the coarsest, all  [default: the preset's]")
-@click.option('--cond', type=bool, metavar='BOOL', help='Condition on the labels of the dataset  [default: false]')
+@click.option('--pe', type=click.Choice(PLANS),
+              help="Positional encoding: of no scale, the coarsest, all  [default: the preset's]")
+@click.option('--cond', type=bool, metavar='BOOL',
+              help='Condition on the labels of the dataset  [default: false]')
 @click.option('--subset', type=int, metavar='N', help='Train with N pictures only  [default: all]')
-@click.option('--mirror', type=bool, metavar='BOOL', help="Add every picture mirrored left-right  [default: the preset's, else false]")
-@click.option('--resume', metavar='SOURCE', help='latest: go on with the newest run in --outdir exactly where it stopped. A file, a URL or '
+@click.option('--mirror', type=bool, metavar='BOOL',
+              help="Add every picture mirrored left-right  [default: the preset's]")
+@click.option('--resume', metavar='SOURCE',
+              help='latest: go on with the newest run in --outdir exactly where it stopped. A file, a URL or '
               f'{", ".join(PRETRAINED)}: start from that network  [default: noresume]')
-@click.option('--freezed', type=int, metavar='N', help='Keep the weights of the first N layers of D  [default: 0]')
+@click.option('--freezed', type=int, metavar='N',
+              help='Keep the weights of the first N layers of D  [default: 0]')
 # How.
-@click.option('--kimg', type=float, metavar='N', help="Length in thousands of images  [default: the preset's]")
+@click.option('--kimg', type=float, metavar='N',
+              help="Length in thousands of images  [default: the preset's]")
 @click.option('--batch', type=int, metavar='N', help="Images per step  [default: the preset's]")
-@click.option('--batch-gpu', type=int, metavar='N', help='Images per pass, where a whole batch needs too much memory')
+@click.option('--batch-gpu', type=int, metavar='N',
+              help='Images per pass, where a whole batch needs too much memory')
 @click.option('--gamma', type=float, metavar='X', help="Weight of R1  [default: the preset's]")
-@click.option('--cbase', type=int, metavar='N', help="Channels are cbase/resolution ...  [default: the preset's]")
+@click.option('--cbase', type=int, metavar='N',
+              help="Channels are cbase/resolution ...  [default: the preset's]")
 @click.option('--cmax', type=int, metavar='N', help="... but at most cmax  [default: the preset's]")
-@click.option('--map-depth', type=int, metavar='N', help="Layers of the mapping network  [default: the preset's]")
-@click.option('--random-resize', type=ListType(int, 'sizes'), metavar='SIZES', help='Draw each step at one of these sizes, such as 256,320,384,448,512')
+@click.option('--map-depth', type=int, metavar='N',
+              help="Layers of the mapping network  [default: the preset's]")
+@click.option('--random-resize', type=ListType(int, 'sizes'), metavar='SIZES',
+              help='Draw each step at one of these sizes, such as 256,320,384,448,512')
 @click.option('--aug', type=click.Choice(['noaug', 'ada', 'fixed']), help='Augmentation')
 @click.option('--p', type=float, metavar='P', help='Its probability, with --aug=fixed')
 @click.option('--target', type=float, metavar='X', help='Its target, with --aug=ada  [default: 0.6]')
@@ -64,9 +76,11 @@ def metric_names(ctx, param, value):
 @click.option('--device', type=click.Choice(['auto', 'cpu', 'cuda']), help='[default: auto]')
 @click.option('--gpus', type=int, metavar='N', help='Number of GPUs, a power of two  [default: 1]')
 @click.option('--seed', type=int, metavar='N', help='[default: 0]')
-@click.option('--tick', type=float, metavar='KIMG', help='Thousands of images between status lines  [default: 4]')
-@click.option('--snap', type=int, metavar='TICKS', help="Ticks between snapshots  [default: the preset's, else 50]")
-@click.option('--metrics', type=ListType(str, 'names'), metavar='NAMES', callback=metric_names, help='Metrics at each snapshot, or none')
+@click.option('--tick', type=float, metavar='KIMG',
+              help='Thousands of images between status lines  [default: 4]')
+@click.option('--snap', type=int, metavar='TICKS', help="Ticks between snapshots  [default: the preset's]")
+@click.option('--metrics', type=ListType(str, 'names'), metavar='NAMES', callback=metric_names,
+              help='Metrics at each snapshot, or none')
 @click.option('--desc', metavar='TEXT', help="Added to the run's name")
 @click.option('--workers', type=int, metavar='N', help='Processes that read the dataset  [default: 3]')
 @click.option('--fp32', type=bool, metavar='BOOL', help='Compute in float32 throughout  [default: false]')
@@ -75,7 +89,7 @@ def metric_names(ctx, param, value):
 @click.option('--allow-tf32', type=bool, metavar='BOOL', help='TF32 on Ampere and later  [default: false]')
 @click.option('-n', '--dry-run', is_flag=True, help='Print the resolved options and stop')
 def main(outdir, dry_run, **options):
-    """Trains a generator. Options left out take the value of the preset; --resume=latest takes those of the run.
+    """Trains a generator. Options left out take the preset's value; with --resume=latest, the run's.
 
     \b
     python train.py --cfg=mspe-small --data=demo                    # two CPU cores are enough
@@ -148,8 +162,8 @@ def changed_config(recorded, given, options, run_dir):
     for name in options.keys() - {*CHANGEABLE, 'resume'}:
         if options[name] != given.get(name) and makes_another_run(given, name, options[name]):
             found = given.get(name, getattr(recorded, name, 'its default'))
-            raise ValueError(f'{flag(name)}={options[name]}: {run_dir} was started with {found}; a resumed run may '
-                             f'change only {", ".join(map(flag, CHANGEABLE))}')
+            raise ValueError(f'{flag(name)}={options[name]}: {run_dir} was started with {found}; a resumed '
+                             f'run may change only {", ".join(map(flag, CHANGEABLE))}')
     return dataclasses.replace(recorded, **changes)
 
 
@@ -159,8 +173,8 @@ def makes_another_run(given, name, value):
         return os.path.abspath(value) != os.path.abspath(given['data'])
     if name == 'desc':
         return True
-    before, after = (dataclasses.asdict(resolve_options(options)) for options in (given, {**given, name: value}))
-    return any(before[key] != after[key] for key in before.keys() - {'desc'})
+    before, after = resolve_options(given), resolve_options({**given, name: value})
+    return before != dataclasses.replace(after, desc=before.desc)
 
 
 def resolve_options(options):
@@ -189,7 +203,8 @@ def build(config, state=None):
 
     if state is not None and state['threads'] != torch.get_num_threads():
         click.echo(f'Warning: the run was started with {state["threads"]} threads and goes on with '
-                   f'{torch.get_num_threads()}: sums are rounded differently (OMP_NUM_THREADS sets them).', err=True)
+                   f'{torch.get_num_threads()}: sums are rounded differently (OMP_NUM_THREADS sets them).',
+                   err=True)
     return training_loop.build(config, state)
 
 
@@ -215,8 +230,9 @@ def run(training, run_dir, what):
 
     with Logger(os.path.join(run_dir, 'log.txt'), file_mode='a', should_flush=True):
         say(f'{what}: {run_dir}')
-        say(f'{len(training.dataset)} pictures {config.resolution}x{config.resolution} of {config.data_name}; '
-            f'{config.cfg}, pe {config.pe}, batch {config.batch}, {config.kimg:g} kimg on {config.device}')
+        size = f'{config.resolution}x{config.resolution}'
+        say(f'{len(training.dataset)} pictures {size} of {config.data_name}; {config.cfg}, pe {config.pe}, '
+            f'batch {config.batch}, {config.kimg:g} kimg on {config.device}')
         try:
             training_loop.train(training, run_dir, say=say, watch=meter.update)
         except OSError as error:    # a full disk does not say where

@@ -28,7 +28,9 @@ def test_a_live_line_is_replaced_in_place(clock):
     assert terminal.getvalue().split('\r')[-1].rstrip() == 'kimg 1.6/400 (0%), 64.0 images/s, 1:43:45 left'
     assert '\n' not in terminal.getvalue()
     shown.clear()
-    assert terminal.getvalue().endswith('\r' + ' ' * len('kimg 1.6/400 (0%), 64.0 images/s, 1:43:45 left') + '\r')
+    assert terminal.getvalue().endswith(
+        '\r' + ' ' * len('kimg 1.6/400 (0%), 64.0 images/s, 1:43:45 left') + '\r'
+    )
     length = len(terminal.getvalue())
     shown.clear()
     assert len(terminal.getvalue()) == length
@@ -40,7 +42,10 @@ def test_plain_lines_are_rare(clock):
     for _ in range(300):
         clock[0] += .5
         shown.update(int((clock[0] - 100) * 20))
-    assert stream.getvalue().splitlines() == ['kimg 1.2/10 (12%), 20.0 images/s, 0:07:20 left', 'kimg 2.4/10 (24%), 20.0 images/s, 0:06:20 left']
+    assert stream.getvalue().splitlines() == [
+        'kimg 1.2/10 (12%), 20.0 images/s, 0:07:20 left',
+        'kimg 2.4/10 (24%), 20.0 images/s, 0:06:20 left',
+    ]
 
 
 def test_the_rate_is_that_of_the_last_half_minute(clock):

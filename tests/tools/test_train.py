@@ -16,8 +16,17 @@ from stylegan2_mspe.legacy import load_network_pkl
 from tests import tiny
 from tools import cli, train
 
-SMALL = ['--cfg=mspe-small', '--cbase=128', '--cmax=8', '--batch=8', '--kimg=.04', '--tick=.016', '--snap=2', '--workers=1',
-         '--metrics=none']
+SMALL = [
+    '--cfg=mspe-small',
+    '--cbase=128',
+    '--cmax=8',
+    '--batch=8',
+    '--kimg=.04',
+    '--tick=.016',
+    '--snap=2',
+    '--workers=1',
+    '--metrics=none',
+]
 
 
 @pytest.fixture(scope='module')
@@ -48,7 +57,7 @@ def refused(result, sentence, folder):
     assert os.listdir(folder) == []
 
 
-# ----- what it prints -----------------------------------------------------------------------------------------------
+# ----- what it prints ---------------------------------------------------------------------------------------
 
 
 def test_help_has_every_option_and_answers_at_once():
@@ -56,8 +65,11 @@ def test_help_has_every_option_and_answers_at_once():
     result = subprocess.run([sys.executable, 'train.py', '--help'], capture_output=True, text=True)
     seconds = time.monotonic() - start
     assert result.returncode == 0
-    for name in ('outdir data gpus snap metrics seed cond subset mirror cfg gamma kimg batch aug p target augpipe resume freezed fp32 '
-                 'nhwc nobench allow-tf32 workers dry-run pe device batch-gpu cbase cmax map-depth tick desc random-resize').split():
+    for name in (
+        'outdir data gpus snap metrics seed cond subset mirror cfg gamma kimg batch aug p target augpipe '
+        'resume freezed fp32 nhwc nobench allow-tf32 workers dry-run pe device batch-gpu cbase cmax map-depth '
+        'tick desc random-resize'
+    ).split():
         assert f'--{name} ' in result.stdout or f'--{name}\n' in result.stdout, name
     assert 'python train.py --cfg=mspe-small --data=demo' in result.stdout
     assert seconds < 5      # half a second on a quiet machine; importing torch would show in test_config too
@@ -67,13 +79,23 @@ def test_dry_run_prints_the_config_and_creates_nothing(program, tmp_path, data):
     code, out, err = program(f'--data={data}', '--cfg=paper256', '--gamma=2', '--mirror=1', '--cond=1', '-n')
     values = json.loads(out)
     assert code == 0 and os.listdir(tmp_path) == []
-    assert (values['gamma'], values['batch'], values['lr'], values['label_dim'], values['resolution']) == (2, 64, .0025, 3, 16)
+    assert (values['gamma'], values['batch'], values['lr'], values['label_dim'], values['resolution']) == (
+        2,
+        64,
+        0.0025,
+        3,
+        16,
+    )
     assert values['desc'] == 'tiny-cond-mirror-paper256-gamma2'
     code, out, _ = program('--data=demo', '--cfg=mspe-small', '--allow_tf32=1', '--dry-run')
-    assert (json.loads(out)['pe'], json.loads(out)['allow_tf32'], json.loads(out)['desc']) == ('mspe', True, 'demo-mspe-small')
+    assert (json.loads(out)['pe'], json.loads(out)['allow_tf32'], json.loads(out)['desc']) == (
+        'mspe',
+        True,
+        'demo-mspe-small',
+    )
 
 
-# ----- what it makes ------------------------------------------------------------------------------------------------
+# ----- what it makes ----------------------------------------------------------------------------------------
 
 
 def test_a_run(program, tmp_path, data):
@@ -81,20 +103,52 @@ def test_a_run(program, tmp_path, data):
     assert code == 0, err
     run_dir = tmp_path / 'training-runs' / '00000-tiny-mspe-small-kimg0.04-batch8-cbase128-cmax8-first'
     assert {path.name for path in run_dir.iterdir()} == {
-        'training_options.json', 'log.txt', 'reals.png', 'fakes_init.png', 'fakes000000.png', 'network-snapshot-000000.pkl',
-        'training-state-000000.pt', 'stats.jsonl'}
+        'training_options.json',
+        'log.txt',
+        'reals.png',
+        'fakes_init.png',
+        'fakes000000.png',
+        'network-snapshot-000000.pkl',
+        'training-state-000000.pt',
+        'stats.jsonl',
+    }
     assert (run_dir / 'log.txt').read_text() == out
-    assert [line.split()[0] for line in out.splitlines()] == ['Training:', '40', 'tick', 'tick', 'tick', 'Done:']
+    assert [line.split()[0] for line in out.splitlines()] == [
+        'Training:',
+        '40',
+        'tick',
+        'tick',
+        'tick',
+        'Done:',
+    ]
     options = json.loads((run_dir / 'training_options.json').read_text())
     assert (options['seed'], options['kimg'], options['training_set_kwargs']['path']) == (4, .04, data)
-    assert options['options'] == dict(data=data, cfg='mspe-small', cbase=128, cmax=8, batch=8, kimg=.04, tick=.016, snap=2,
-                                      workers=1, metrics=[], desc='first', seed=4)
+    assert options['options'] == dict(
+        data=data,
+        cfg='mspe-small',
+        cbase=128,
+        cmax=8,
+        batch=8,
+        kimg=0.04,
+        tick=0.016,
+        snap=2,
+        workers=1,
+        metrics=[],
+        desc='first',
+        seed=4,
+    )
     G = load_network_pkl(run_dir / 'network-snapshot-000000.pkl')['G_ema']
     assert (G.img_resolution, G.z_dim, G.synthesis.pe) == (16, 64, 'mspe')
     # The next one has the next number, and starts from this one's network.
-    code, out, err = program(f'--data={data}', *SMALL, f'--resume={run_dir}/network-snapshot-000000.pkl', '--pe=sspe')
+    code, out, err = program(
+        f'--data={data}', *SMALL, f'--resume={run_dir}/network-snapshot-000000.pkl', '--pe=sspe'
+    )
     assert code == 0, err
-    assert os.path.isdir(tmp_path / 'training-runs' / '00001-tiny-mspe-small-kimg0.04-batch8-resumecustom-pesspe-cbase128-cmax8')
+    assert os.path.isdir(
+        tmp_path
+        / 'training-runs'
+        / '00001-tiny-mspe-small-kimg0.04-batch8-resumecustom-pesspe-cbase128-cmax8'
+    )
 
 
 def test_defaults_not_built_yet_are_warned_of_once(program, tmp_path, data):
@@ -104,7 +158,7 @@ def test_defaults_not_built_yet_are_warned_of_once(program, tmp_path, data):
     assert [line[:22] for line in err.splitlines()] == ['Warning: Augmentation ', 'Warning: Metrics (by d']
 
 
-# ----- what it refuses ----------------------------------------------------------------------------------------------
+# ----- what it refuses --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize('args, sentence', [
@@ -126,7 +180,11 @@ def test_defaults_not_built_yet_are_warned_of_once(program, tmp_path, data):
     (['--batch=many'], "'many' is not a valid integer"),
 ])
 def test_bad_input_gets_one_sentence(program, tmp_path, data, args, sentence):
-    own = [] if not args or any(each.startswith(('--data', '--resume=latest')) for each in args) else [f'--data={data}']
+    own = (
+        []
+        if not args or any(each.startswith(('--data', '--resume=latest')) for each in args)
+        else [f'--data={data}']
+    )
     refused(program(*own, *args), sentence, tmp_path)
 
 
@@ -165,13 +223,15 @@ def test_a_full_disk_says_where_and_keeps_the_last_state(program, tmp_path, data
     with monkeypatch.context() as patch:
         patch.setattr('stylegan2_mspe.legacy.pickle.dump', full)
         code, out, err = program(f'--data={data}', *SMALL)
-    assert code == 1 and err.startswith('Error: training-runs/00000-tiny') and 'No space left on device' in err, err
+    assert (
+        code == 1 and err.startswith('Error: training-runs/00000-tiny') and 'No space left on device' in err
+    ), err
     assert not [name for name in os.listdir(only_run(tmp_path)) if name.endswith('.part')]
     code, out, err = program('--resume=latest')
     assert code == 0, err
 
 
-# ----- resuming -----------------------------------------------------------------------------------------------------
+# ----- resuming ---------------------------------------------------------------------------------------------
 
 
 def only_run(tmp_path):
@@ -208,7 +268,11 @@ def test_latest_goes_on_with_the_recorded_options(stopped, tmp_path):
     code, out, err = stopped('--resume=latest')
     assert code == 0, err
     assert out.startswith('Resuming at 0.024 kimg: ')
-    assert [line['Progress/kimg']['mean'] for line in tiny.stats_lines(tmp_path / only_run(tmp_path))] == [.008, .024, .04]
+    assert [line['Progress/kimg']['mean'] for line in tiny.stats_lines(tmp_path / only_run(tmp_path))] == [
+        0.008,
+        0.024,
+        0.04,
+    ]
     log = open(os.path.join(only_run(tmp_path), 'log.txt')).read()
     assert 'Training: ' in log and log.endswith(out)
     code, out, err = stopped('--resume=latest')
@@ -224,15 +288,34 @@ def test_what_may_change_and_what_may_not(stopped, tmp_path, data):
     path = os.path.join(only_run(tmp_path), 'training_options.json')
     before = open(path).read()
     for args, sentence in [
-            (['--batch=16'], '--batch=16: training-runs/00000-tiny-mspe-small-kimg0.04-batch8-cbase128-cmax8 was started with 8; a resumed '
-                             'run may change only --kimg, --snap, --workers'),
-            (['--pe=none'], '--pe=none: '), (['--gamma=5'], 'was started with 4'), (['--data=demo'], '--data=demo'),
-            (['--seed=1'], 'was started with 0'), (['--desc=x'], '--desc=x'), (['--kimg=-1'], '--kimg=-1.0: expected'),
-            (['--tick=.1'], 'was started with 0.016'), (['--mirror=1'], '--mirror'), (['--workers=0'], '--workers=0: expected')]:
+        (
+            ['--batch=16'],
+            '--batch=16: training-runs/00000-tiny-mspe-small-kimg0.04-batch8-cbase128-cmax8 was started with 8; '
+            'a resumed run may change only --kimg, --snap, --workers',
+        ),
+        (['--pe=none'], '--pe=none: '),
+        (['--gamma=5'], 'was started with 4'),
+        (['--data=demo'], '--data=demo'),
+        (['--seed=1'], 'was started with 0'),
+        (['--desc=x'], '--desc=x'),
+        (['--kimg=-1'], '--kimg=-1.0: expected'),
+        (['--tick=.1'], 'was started with 0.016'),
+        (['--mirror=1'], '--mirror'),
+        (['--workers=0'], '--workers=0: expected'),
+    ]:
         code, out, err = stopped('--resume=latest', *args)
         assert code == 1 and sentence in err and err.count('\n') == 1, err
         assert open(path).read() == before
-    code, out, err = stopped('--resume=latest', '--batch=8', '--cfg=mspe-small', f'--data={data}', '--seed=0', '--gamma=4', '--snap=3', '-n')
+    code, out, err = stopped(
+        '--resume=latest',
+        '--batch=8',
+        '--cfg=mspe-small',
+        f'--data={data}',
+        '--seed=0',
+        '--gamma=4',
+        '--snap=3',
+        '-n',
+    )
     assert code == 0 and json.loads(out)['snap'] == 3, err
     code, out, err = stopped('--resume=latest', '--snap=1', '--workers=2')
     assert code == 0, err
