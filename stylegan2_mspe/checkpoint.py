@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from stylegan2_mspe.files import atomic_write
+from stylegan2_mspe.ops import native
 
 FORMAT = 1
 NAME = re.compile(r'training-state-(\d{6,})\.pt')
@@ -32,8 +33,7 @@ def save_state(path: str, *, modules: dict, optimizers: dict, values: dict) -> N
         optimizers={name: optimizer.state_dict() for name, optimizer in optimizers.items()},
         values=values,
         random=random_state(),
-        # Sums are split over threads, so a run is repeated bit for bit only with as many of them.
-        threads=torch.get_num_threads())
+        arithmetic=arithmetic())
     with atomic_write(path) as file:
         try:
             torch.save(state, file)
@@ -41,6 +41,14 @@ def save_state(path: str, *, modules: dict, optimizers: dict, values: dict) -> N
             if isinstance(error.__context__, OSError):
                 raise error.__context__ from None
             raise
+
+
+def arithmetic() -> dict:
+    """What rounding depends on besides the numbers: a run is repeated bit for bit only where it is the same.
+
+    Sums are split over threads, and the compiled CPU kernels add in another order than their plain versions.
+    """
+    return dict(threads=torch.get_num_threads(), kernels=native.library() is not None)
 
 
 def load_state(path: str) -> dict:

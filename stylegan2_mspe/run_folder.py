@@ -3,7 +3,6 @@
 import json
 import os
 import re
-from collections.abc import Iterator
 
 from stylegan2_mspe.files import atomic_write, sync_folder
 
@@ -80,11 +79,6 @@ def cut_stats(run_dir: str, tick: int) -> None:
     if kept != lines:
         with atomic_write(path, 'w', encoding='utf-8') as file:
             file.writelines(kept)
-
-
-def read_stats(run_dir: str) -> Iterator[dict]:
-    with open(os.path.join(run_dir, STATS), encoding='utf-8') as file:
-        yield from map(json.loads, file)
 
 
 def _tick(line: str) -> float:

@@ -172,8 +172,8 @@ def test_path_length_of_a_linear_generator(parts):
     [expected] = torch.autograd.grad(4 * 2 * penalty.mean(), matrices)
     torch.testing.assert_close(synthesis.matrices.grad, expected)
     collector.update()
-    assert collector.mean('Loss/pl_penalty') == pytest.approx(float(penalty.mean()))
-    assert collector.mean('Loss/G/reg') == pytest.approx(2 * float(penalty.mean()))
+    assert collector.mean('Loss/pl_penalty') == pytest.approx(penalty.mean().item())
+    assert collector.mean('Loss/G/reg') == pytest.approx(2 * penalty.mean().item())
     assert collector.num('Loss/G/reg') == N // 2
 
 

@@ -197,14 +197,13 @@ def choose_device(asked):
 
 
 def build(config, state=None):
-    import torch
+    from stylegan2_mspe import checkpoint, training_loop
 
-    from stylegan2_mspe import training_loop
-
-    if state is not None and state['threads'] != torch.get_num_threads():
-        click.echo(f'Warning: the run was started with {state["threads"]} threads and goes on with '
-                   f'{torch.get_num_threads()}: sums are rounded differently (OMP_NUM_THREADS sets them).',
-                   err=True)
+    now = checkpoint.arithmetic()
+    for name, before in (state or {}).get('arithmetic', {}).items():
+        if before != now[name]:
+            click.echo(f'Warning: the run was started with {name}={before} and goes on with {name}={now[name]}, '
+                       'so that sums are rounded differently.', err=True)
     return training_loop.build(config, state)
 
 

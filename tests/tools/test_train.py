@@ -67,8 +67,8 @@ def test_help_has_every_option_and_answers_at_once():
     assert result.returncode == 0
     for name in (
         'outdir data gpus snap metrics seed cond subset mirror cfg gamma kimg batch aug p target augpipe '
-        'resume freezed fp32 nhwc nobench allow-tf32 workers dry-run pe device batch-gpu cbase cmax map-depth '
-        'tick desc random-resize'
+        'resume freezed fp32 nhwc nobench allow-tf32 workers dry-run pe device batch-gpu cbase cmax '
+        'map-depth tick desc random-resize'
     ).split():
         assert f'--{name} ' in result.stdout or f'--{name}\n' in result.stdout, name
     assert 'python train.py --cfg=mspe-small --data=demo' in result.stdout
@@ -290,8 +290,8 @@ def test_what_may_change_and_what_may_not(stopped, tmp_path, data):
     for args, sentence in [
         (
             ['--batch=16'],
-            '--batch=16: training-runs/00000-tiny-mspe-small-kimg0.04-batch8-cbase128-cmax8 was started with 8; '
-            'a resumed run may change only --kimg, --snap, --workers',
+            '--batch=16: training-runs/00000-tiny-mspe-small-kimg0.04-batch8-cbase128-cmax8 was started '
+            'with 8; a resumed run may change only --kimg, --snap, --workers',
         ),
         (['--pe=none'], '--pe=none: '),
         (['--gamma=5'], 'was started with 4'),
@@ -338,7 +338,7 @@ def test_another_number_of_threads_is_told(stopped, tmp_path):
         code, out, err = stopped('--resume=latest')
     finally:
         torch.set_num_threads(threads)
-    assert code == 0 and f'was started with {threads} threads and goes on with {threads + 1}' in err
+    assert code == 0 and f'was started with threads={threads} and goes on with threads={threads + 1}' in err
 
 
 def test_a_lost_dataset_is_named(stopped, tmp_path, data):
