@@ -34,6 +34,12 @@ def seed_labels(G: torch.nn.Module, seeds: Sequence[int]) -> torch.Tensor:
     return class_labels(G, [seed % max(G.c_dim, 1) for seed in seeds])
 
 
+def seed_ws(G: torch.nn.Module, seeds: Sequence[int]) -> torch.Tensor:
+    """ws [N, num_ws, w_dim] of the seeds; conditional networks go through their classes."""
+    z = torch.from_numpy(seed_latents(seeds, G.z_dim)).to(next(G.parameters()).device)
+    return G.mapping(z, seed_labels(G, seeds))
+
+
 def request_canvas(resolution: int, box: tuple[int, int] | None = None, shift: tuple[float, float] = (0, 0),
                    size: tuple[int, int] | None = None, wrap: bool | None = None) -> Canvas | None:
     """The canvas for a box (height, width) about the trained picture, content shifted, drawn at a size.

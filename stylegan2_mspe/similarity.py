@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from stylegan2_mspe.pe import Canvas
-from stylegan2_mspe.rendering import render, seed_latents, seed_labels
+from stylegan2_mspe.rendering import render, seed_ws
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's conversion to 'L'
 
@@ -71,12 +71,10 @@ def shift_similarity(G: torch.nn.Module, shifts: Sequence[tuple[int, int]], seed
             raise ValueError(f'similarity at the shift {dy},{dx}: expected whole pixels')
     resolution = G.img_resolution
     size = min(patch, resolution)
-    device = next(G.parameters()).device
     result = np.empty([len(shifts), len(seeds)])
     for start in progress(range(0, len(seeds), batch)):
         part = seeds[start:start + batch]
-        z = torch.from_numpy(seed_latents(part, G.z_dim)).to(device)
-        ws = G.mapping(z, seed_labels(G, part))
+        ws = seed_ws(G, part)
         standard = patch_at(grey(render(G, ws, None, noise_mode)), 0, 0, size)
         for row, (dy, dx) in enumerate(shifts):
             canvas = Canvas.identity(resolution).shifted(dy, dx)

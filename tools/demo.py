@@ -107,23 +107,13 @@ def show(network: str, outdir: str) -> str:
     columns = {f'shift {distance}': rendering.request_canvas(resolution, shift=(distance, distance))
                for distance in DISTANCES}
     columns[f'canvas {wide[0]} x {wide[1]}, shift 16,0'] = rendering.request_canvas(resolution, wide, (16, 0))
-    ws = latents(G, SEEDS)
+    ws = rendering.seed_ws(G, SEEDS)
     drawn = [rendering.render(G, ws, canvas) for canvas in columns.values()]
     path = os.path.join(outdir, 'demo.png')
     images.save_png(images.labelled_grid(list(zip(*drawn)), [f'seed {seed}' for seed in SEEDS], list(columns),
                                          'The same digits, moved by their positional encoding'), path)
     print('\n'.join(similarity_table(G)))
     return path
-
-
-def latents(G, seeds):
-    """ws [N, num_ws, w_dim] of the seeds; conditional networks go through their classes."""
-    import torch
-
-    from stylegan2_mspe import rendering
-
-    z = torch.from_numpy(rendering.seed_latents(seeds, G.z_dim))
-    return G.mapping(z, rendering.seed_labels(G, seeds))
 
 
 def similarity_table(G) -> list[str]:
