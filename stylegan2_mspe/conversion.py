@@ -15,92 +15,30 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from stylegan2_mspe.dataset import LABELS_FILE
 from stylegan2_mspe.files import atomic_write, sync_folder
+from stylegan2_mspe.fit import Fit
 from stylegan2_mspe.picture import decode_picture, describe, encode_png
 from stylegan2_mspe.sources import Item, Source
 
-TRANSFORMS = ('center-crop', 'center-crop-wide')
-FILTERS = {'box': Image.Resampling.BOX, 'lanczos': Image.Resampling.LANCZOS}
 CHUNK_ITEMS, CHUNK_BYTES = 64, 1 << 18  # of one task for a process: enough to pay for its way there and back
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 EPOCH = (1980, 1, 1, 0, 0, 0)           # of every zip entry, so that the same pictures make the same file
 
 
-@dataclass(frozen=True, kw_only=True)
-class Fit:
-    """How a source picture becomes a dataset picture.
-
-    transform: None, 'center-crop' (largest square in the middle) or 'center-crop-wide' (largest width:height
-               box in the middle, then centred on a black square)
-    width, height: the size to scale to; None keeps the source's
-    resize_filter: 'lanczos' or 'box'
-    """
-
-    transform: str | None = None
-    width: int | None = None
-    height: int | None = None
-    resize_filter: str = 'lanczos'
-
-    def __post_init__(self):
-        for flag, value in (('--width', self.width), ('--height', self.height)):
-            if value is not None and value < 1:
-                raise ValueError(f'{flag}: found {value}, expected at least 1')
-            if value is None and self.transform is not None:
-                raise ValueError(f'{flag}: found nothing, expected a size for --transform={self.transform}')
-        if self.transform == 'center-crop' and self.width != self.height:
-            raise ValueError(f'--width, --height: found {self.width} and {self.height}, '
-                             'expected the same for --transform=center-crop')
-        if self.transform == 'center-crop-wide' and self.height > self.width:
-            raise ValueError(f'--height: found {self.height}, '
-                             f'expected at most the width of {self.width} for --transform=center-crop-wide')
-
-    def apply(self, pixels: np.ndarray) -> np.ndarray:
-        """uint8 [H, W, C] to uint8 [H', W', C]."""
-        height, width = pixels.shape[:2]
-        if self.transform == 'center-crop':
-            pixels = _crop(pixels, min(height, width), min(height, width))
-        if self.transform == 'center-crop-wide':
-            ratio = self.width / self.height
-            pixels = _crop(pixels, min(height, round(width / ratio)), min(width, round(height * ratio)))
-        pixels = self._resize(pixels)
-        return _letterbox(pixels) if self.transform == 'center-crop-wide' else pixels
-
-    def _resize(self, pixels: np.ndarray) -> np.ndarray:
-        size = (self.width or pixels.shape[1], self.height or pixels.shape[0])
-        if size == (pixels.shape[1], pixels.shape[0]):
-            return pixels
-        picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-        return np.asarray(picture.resize(size, FILTERS[self.resize_filter])).reshape(size[1], size[0], -1)
-
-
-def _crop(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
-    height, width = max(height, 1), max(width, 1)
-    top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
-    return pixels[top : top + height, left : left + width]
-
-
-def _letterbox(pixels: np.ndarray) -> np.ndarray:
-    height, width, channels = pixels.shape
-    square = np.zeros([width, width, channels], np.uint8)
-    top = (width - height) // 2
-    square[top : top + height] = pixels
-    return square
-
-
 def convert(source: Source, dest: str, fit: Fit = Fit(), max_images: int | None = None,
             workers: int | None = None,
-            watch: Callable[[Iterable, int], Iterable] = lambda results, total: results) -> int:
+            watch: Callable[[Iterable, int], Iterable] = lambda results, total: results,
+            skip: Callable[[str], None] | None = None) -> int:
     """Writes `source` to `dest` (a zip where it ends in .zip, else a folder); returns the number of pictures.
 
     `watch(results, total)` passes the results through, one a picture, to show the progress. `dest` appears
-    when it is complete. Raises ValueError naming the first picture that does not fit.
+    when it is complete. Raises ValueError naming the first picture that does not fit; where `skip` is given,
+    it gets that sentence instead and the picture is left out. The first good one sets size and colours.
     """
     if max_images is not None and max_images < 1:
         raise ValueError(f'--max-images: found {max_images}, expected at least 1')
@@ -109,25 +47,36 @@ def convert(source: Source, dest: str, fit: Fit = Fit(), max_images: int | None 
     items = itertools.islice(source.items(), total)
     labels, shape = [], None
     with _open_dest(dest) as save, contextlib.closing(_map_ordered(items, fit, workers)) as results:
-        for number, result in enumerate(watch(results, total)):
-            shape = shape or result.shape
-            _check_shape(result, shape)
-            path = f'{number // 1000:05d}/img{number:08d}.png'
+        for result in watch(results, total):
+            error = result.error or _misfit(result, shape)
+            if error and skip is None:
+                raise ValueError(error)
+            if error:
+                skip(error)
+                continue
+            shape = result.shape
+            path = f'{len(labels) // 1000:05d}/img{len(labels):08d}.png'
             save(path, result.png)
-            labels.append(None if result.label is None else [path, result.label])
-        save(LABELS_FILE, json.dumps({'labels': None if None in labels else labels}).encode())
+            labels.append([path, result.label])
+        if not labels:
+            raise ValueError(f'--skip-bad: found nothing good among {total} pictures, expected at least one')
+        complete = all(label is not None for _, label in labels)
+        save(LABELS_FILE, json.dumps({'labels': labels if complete else None}).encode())
     return len(labels)
 
 
-def _check_shape(result: '_Result', shape: tuple[int, int, int]) -> None:
+def _misfit(result: '_Result', shape: tuple[int, int, int] | None) -> str | None:
+    """What is wrong with a picture's shape in a dataset of `shape` (None: it is the first)."""
     height, width, _ = result.shape
     if height != width or height & (height - 1):
         hint = 'use --width and --height, or --transform=center-crop'
-        raise ValueError(f'{result.name}: found a picture of {describe(result.shape)}, '
-                         f'expected a square whose side is a power of two ({hint})')
-    if result.shape != shape:
-        raise ValueError(f'{result.name}: found a picture of {describe(result.shape)}, '
-                         f'expected {describe(shape)} as the first')
+        return (f'{result.name}: found a picture of {describe(result.shape)}, '
+                f'expected a square whose side is a power of two ({hint})')
+    if shape is not None and result.shape != shape:
+        hint = ' (use --force-channels)' if result.shape[:2] == shape[:2] else ''
+        return (f'{result.name}: found a picture of {describe(result.shape)}, '
+                f'expected {describe(shape)} as the first{hint}')
+    return None
 
 
 # ----- all cores --------------------------------------------------------------------------------------------
@@ -138,6 +87,7 @@ class _Result(NamedTuple):
     label: int | list[float] | None
     shape: tuple[int, int, int]
     png: bytes
+    error: str | None = None    # why there is no picture
 
 
 def _convert_chunk(items: list[Item], fit: Fit) -> list[_Result]:
@@ -145,9 +95,17 @@ def _convert_chunk(items: list[Item], fit: Fit) -> list[_Result]:
 
 
 def _convert_item(item: Item, fit: Fit) -> _Result:
-    pixels = decode_picture(item.picture, item.name) if isinstance(item.picture, bytes) else item.picture
-    pixels = fit.apply(pixels)
+    try:
+        pixels = fit.apply(_pixels_of(item))
+    except ValueError as error:
+        return _Result(item.name, item.label, (0, 0, 0), b'', str(error))
     return _Result(item.name, item.label, pixels.shape, encode_png(pixels))
+
+
+def _pixels_of(item: Item) -> np.ndarray:
+    if isinstance(item.picture, ValueError):
+        raise item.picture
+    return decode_picture(item.picture, item.name) if isinstance(item.picture, bytes) else item.picture
 
 
 def _map_ordered(items: Iterable[Item], fit: Fit, workers: int) -> Iterator[_Result]:
@@ -174,7 +132,7 @@ def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
     chunk, size = [], 0
     for item in items:
         chunk.append(item)
-        size += len(item.picture) if isinstance(item.picture, bytes) else item.picture.nbytes
+        size += memoryview(item.picture).nbytes if not isinstance(item.picture, ValueError) else 0
         if len(chunk) >= CHUNK_ITEMS or size >= CHUNK_BYTES:
             yield chunk
             chunk, size = [], 0

@@ -5,6 +5,7 @@ Nothing here needs torch: a DataLoader takes anything with a length and items.
 
 import json
 import os
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -168,7 +169,7 @@ class ImageFolderDataset(Dataset):
         if LABELS_FILE not in self._archive.names:
             return None
         where = f'{LABELS_FILE} in {self._path}'
-        labels = labels_of_json(self._archive.read(LABELS_FILE), where)
+        labels = labels_of_json(self._archive.read(LABELS_FILE), where, self._archive.names)
         if labels is None:
             return None
         missing = next((name for name in self._names if name not in labels), None)
@@ -180,15 +181,24 @@ class ImageFolderDataset(Dataset):
         self._archive.close()
 
 
-def labels_of_json(data: bytes, where: str) -> dict[str, int | list[float]] | None:
-    """Path → class or vector of a dataset.json; None where it holds none. ValueError if it is malformed."""
+def labels_of_json(data: bytes, where: str, names: Iterable[str]) -> dict[str, int | list[float]] | None:
+    """Path → class or vector of a dataset.json; None where it holds none.
+
+    Raises ValueError if it is malformed or labels a file that is not among `names`.
+    """
     try:
         content = json.loads(data)
         pairs = content.get('labels') or []
-        return {path.replace('\\', '/'): label for path, label in pairs} or None
-    except (ValueError, TypeError, AttributeError) as error:
+        labels = {path.replace('\\', '/'): label for path, label in pairs}
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f'{where}: found something else ({error}), '
                          'expected {"labels": [[path, class or vector], ...]} or {"labels": null}') from error
+    names = set(names)
+    absent = next((path for path in labels if path not in names), None)
+    if absent is not None:
+        raise ValueError(f'{where}: found a label for {absent}, which is not there, '
+                         'expected labels for files of the dataset only')
+    return labels or None
 
 
 def _label_array(labels: list, where: str) -> np.ndarray:

@@ -6,6 +6,9 @@ import numpy as np
 from PIL import Image
 
 EXTENSIONS = ('.png', '.jpg', '.jpeg', '.webp', '.bmp', '.gif', '.tif', '.tiff', '.ppm', '.pgm')
+MAX_PIXELS = 1 << 28
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2    # Pillow warns above it, and refuses above twice as many
+MODES = {1: 'L', 3: 'RGB', 4: 'RGBA'}
 CHANNEL_NAMES = {1: 'grey', 3: 'RGB', 4: 'RGBA'}
 
 
@@ -18,13 +21,17 @@ def is_picture_name(name: str) -> bool:
 def decode_picture(data: bytes, name: str) -> np.ndarray:
     """The picture in `data` as uint8 [H, W, C], C = 1 (grey), 3 (RGB) or 4 (RGBA); `name` is for errors.
 
-    Raises ValueError for what is no picture, is cut short, or has more than eight bits a channel.
+    Raises ValueError for what is no picture, is cut short, has more than eight bits a channel or more than
+    MAX_PIXELS, which is seen in its header, before anything is unpacked.
     """
     try:
         picture = Image.open(io.BytesIO(data))
         picture.load()
     except MemoryError:
         raise
+    except Image.DecompressionBombError as error:
+        raise ValueError(f'{name}: found a picture of more than {MAX_PIXELS} pixels, '
+                         'expected at most that many') from error
     except Exception as error:  # Pillow's plugins raise whatever their parsing stumbles over
         reason = 'unknown format' if isinstance(error, Image.UnidentifiedImageError) else str(error)
         raise ValueError(f'{name}: found {len(data)} bytes that do not decode ({reason}), '

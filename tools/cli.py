@@ -1,7 +1,9 @@
 """What the click programs share: option types, one-sentence errors, a progress line."""
 
+import os
 import re
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -20,8 +22,9 @@ PLAIN_SECONDS = 10  # between lines where stderr is no terminal
 
 
 def run(command: click.Command) -> NoReturn:
-    """Runs a click program and exits: 0, 2 for a wrong command line, 130 for Ctrl-C, and 1 with one sentence
-    on stderr where the program raises ValueError, OSError or MemoryError."""
+    """Runs a click program and exits: 0, 2 for a wrong command line, 130 for Ctrl-C, 143 where it is asked to
+    end, and 1 with one sentence on stderr where the program raises ValueError, OSError or MemoryError."""
+    _end_in_order()
     try:
         status = command.main(standalone_mode=False)
     except click.ClickException as error:
@@ -37,6 +40,18 @@ def run(command: click.Command) -> NoReturn:
     except ValueError as error:
         fail(str(error))
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _end_in_order() -> None:
+    """Lets SIGTERM end the program as an exception does, so that unfinished files are removed."""
+    program = os.getpid()
+
+    def end(*_):
+        if os.getpid() != program:  # a process forked from this one
+            os._exit(143)
+        sys.exit(143)
+
+    signal.signal(signal.SIGTERM, end)
 
 
 def fail(sentence: str) -> NoReturn:

@@ -15,12 +15,15 @@ import zipfile
 import numpy as np
 import psutil
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 from stylegan2_mspe import conversion, digits, sources
-from stylegan2_mspe.conversion import Fit, convert
+from stylegan2_mspe.conversion import convert
 from stylegan2_mspe.dataset import ImageFolderDataset
+from stylegan2_mspe.fit import Fit
 from stylegan2_mspe.sources import Item, Source, color_mnist, open_source
+from tools import dataset_tool
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 COMMAND = [sys.executable, os.path.join(ROOT, 'dataset_tool.py')]
@@ -205,6 +208,73 @@ def test_unusable_sizes(options, sentence):
         Fit(**options)
 
 
+# ----- options through the program --------------------------------------------------------------------------
+
+
+def run(*args):
+    """The program in this process; its output, or the ValueError it ends with."""
+    result = CliRunner().invoke(dataset_tool.main, [*map(str, args)])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_channels_and_background(tmp_path):
+    rgba = random_pixels(8, 8, 4)
+    rgba[0, 0, 3] = 0
+    save(tmp_path / 'in/0.png', rgba)
+    save(tmp_path / 'in/1.png', random_pixels(8, 8))
+    args = ['--source', tmp_path / 'in', '--dest', tmp_path / 'o.zip']
+    with pytest.raises(ValueError, match='8x8 grey, expected 8x8 RGBA as the first .use --force-channels'):
+        run(*args)
+    for options, shape, corner in [(['--force-channels=1', '--background=white'], (1, 8, 8), 255),
+                                   (['--force_channels=3'], (3, 8, 8), 0),
+                                   (['--force-channels=3', '--background=9,9,9'], (3, 8, 8), 9),
+                                   (['--force-channels=4'], (4, 8, 8), rgba[0, 0])]:
+        run(*args, *options)
+        picture = ImageFolderDataset(str(tmp_path / 'o.zip'))[0][0]
+        assert picture.shape == shape and (picture[:, 0, 0] == corner).all()
+    result = CliRunner().invoke(dataset_tool.main, [*map(str, args), '--background=whitish'])
+    assert result.exit_code == 2 and "found 'whitish', expected a colour such as white" in result.output
+
+
+def test_subfolders_as_labels(tmp_path):
+    for name in ('dogs/0.png', 'cats/1.png', 'dogs/2.png'):
+        save(tmp_path / 'in' / name, random_pixels(8, 8, 3))
+    output = run('--source', tmp_path / 'in', '--dest', tmp_path / 'o.zip', '--subfolders-as-labels')
+    assert output.endswith('o.zip: 3 pictures\n2 classes: 0 cats, 1 dogs\n')
+    labels = json.loads(entries(tmp_path / 'o.zip')['dataset.json'])['labels']
+    assert [label for _, label in labels] == [0, 1, 1]
+
+
+def test_skip_bad_names_what_it_leaves_out(tmp_path):
+    for n in range(3):
+        save(tmp_path / f'in/{n}.png', random_pixels(8, 8, 3, seed=n))
+    (tmp_path / 'in/1.png').write_bytes(b'x')
+    args = ['--source', tmp_path / 'in', '--dest', tmp_path / 'o.zip']
+    with pytest.raises(ValueError, match='1.png in .*do not decode'):
+        run(*args)
+    assert os.listdir(tmp_path) == ['in']
+    output = run(*args, '--skip-bad')
+    assert output.splitlines()[0].startswith(f'Skipped 1.png in {tmp_path}/in: found 1 bytes')
+    assert output.endswith('o.zip: 2 pictures, 1 skipped\n')
+    second = ImageFolderDataset(str(tmp_path / 'o.zip'))[1][0]
+    np.testing.assert_array_equal(second, random_pixels(8, 8, 3, seed=2).transpose(2, 0, 1))
+
+
+def test_transform_and_filter(tmp_path):
+    pixels = random_pixels(8, 24, 3)
+    save(tmp_path / 'in/0.png', pixels)
+    args = ['--source', tmp_path / 'in', '--dest', tmp_path / 'o.zip', '--transform=center-crop-tall',
+            '--width=2', '--height=4', '--resize-filter']
+    pictures = [run(*args, name) and ImageFolderDataset(str(tmp_path / 'o.zip'))[0][0]
+                for name in ('box', 'lanczos')]
+    means = pixels[:, 10:14].reshape(4, 2, 2, 2, 3).mean((1, 3)).transpose(2, 0, 1)
+    assert np.abs(pictures[0][:, :, 1:3] - means).max() <= 1 and not pictures[0][:, :, [0, 3]].any()
+    assert (pictures[0] != pictures[1]).any()
+
+
 # ----- bad input --------------------------------------------------------------------------------------------
 
 
@@ -242,8 +312,7 @@ def test_wrong_sources_and_destinations(tmp_path):
         (tmp_path / 'cut', out, 'bad.png in '), (tmp_path / 'cut.zip', out, 'not a complete zip'),
         (tmp_path / 'empty', out, 'empty: found no pictures among 0 files'),
         (tmp_path / 'file.tfrecords', out, 'found a file of an unknown kind'),
-        ('cars_lmdb', out, 'found an LMDB folder, which is not built yet'),
-        ('cifar-10-python.tar.gz', out, 'found CIFAR-10, which is not built yet'),
+        ('cars_lmdb', out, 'cars_lmdb: found nothing there, expected a folder of pictures'),
         (f'color-mnist:{good}', out, 'found no such file as train-images-idx3-ubyte.gz'),
         (good, good, 'found a folder that is not empty, expected a new or empty folder'),
         (good, tmp_path / 'taken', 'taken.part: found something that is not an unfinished dataset'),
@@ -291,6 +360,17 @@ def test_kill_in_the_middle_leaves_no_dataset_and_no_process(tmp_path, dest):
     _wait_for(lambda: not any(map(_alive, workers)))
     assert tool(*args, '--max-images=5').returncode == 0  # the next run is not in the way of the last
     assert len(ImageFolderDataset(str(tmp_path / dest))) == 5 and not part.exists()
+
+
+def test_asked_to_end_it_removes_what_is_unfinished(tmp_path):
+    write_mnist(tmp_path / 'mnist')
+    args = ['--source', f'color-mnist:{tmp_path}/mnist', '--dest', str(tmp_path / 'out.zip')]
+    process = subprocess.Popen([*COMMAND, *args], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    part = tmp_path / 'out.zip.part'
+    _wait_for(lambda: part.is_file() and part.stat().st_size > 1e5)
+    process.terminate()
+    assert b'Traceback' not in process.communicate()[1] and process.returncode == 143
+    assert os.listdir(tmp_path) == ['mnist']
 
 
 def _alive(process):
