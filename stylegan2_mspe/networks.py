@@ -38,7 +38,7 @@ def set_precision(module: torch.nn.Module, dtype: torch.dtype | None) -> None:
 
 def block_dtype(block: torch.nn.Module, device: torch.device, force_fp32: bool) -> torch.dtype:
     """The dtype a block computes in: that of its parameters, or half precision at the levels that use it."""
-    own = next(block.parameters()).dtype
+    own = block.conv1.weight.dtype
     if force_fp32 or not block.use_fp16 or own != torch.float32:
         return own
     return block.half_dtype or (torch.float16 if device.type == 'cuda' else torch.float32)
@@ -199,14 +199,14 @@ class MappingNetwork(torch.nn.Module):
         widths = [z_dim + embedded] + [hidden] * (num_layers - 1) + [w_dim]
         if c_dim > 0:
             self.embed = FullyConnectedLayer(c_dim, embedded)
-        for index, (inputs, outputs) in enumerate(zip(widths, widths[1:])):
+        for index, (inputs, outputs) in enumerate(zip(widths[:num_layers], widths[1:])):       # none at all in some discriminators
             setattr(self, f'fc{index}', FullyConnectedLayer(inputs, outputs, activation=activation, lr_multiplier=lr_multiplier))
         if num_ws is not None and w_avg_beta is not None:
             self.register_buffer('w_avg', torch.zeros([w_dim]))
 
     def forward(self, z, c, truncation_psi=1, truncation_cutoff=None, skip_w_avg_update=False):
         """truncation_psi pulls w towards its running mean, at the first truncation_cutoff of the num_ws only (None: all)."""
-        dtype = self.fc0.weight.dtype
+        dtype = next(self.parameters()).dtype
         parts = []
         if self.z_dim > 0:
             misc.assert_shape(z, [None, self.z_dim])
@@ -374,6 +374,7 @@ class SynthesisBlock(torch.nn.Module):
         """The positional encoding of this scale on the canvas, or None where the plan has none."""
         if self.encoding is None:
             return None
+        require_positions(self.encoding)
         channels = self.conv1.weight.shape[0]
         return positions.encode(canvas, self.encoding, channels, self.resolution, self.img_resolution, self.pe_kwargs, dtype, device)
 
@@ -385,17 +386,23 @@ class SynthesisBlock(torch.nn.Module):
         elif canvas is None:
             dense = self.const[None]
         else:
+            require_positions('a canvas')
             where = positions.coordinates(canvas, self.resolution, self.img_resolution)
             dense = positions.learned_constant(self.const, where._replace(y=where.y.to(ws.device), x=where.x.to(ws.device)))
         return dense.expand(ws.shape[0], -1, -1, -1)
+
+
+def require_positions(name: str) -> None:
+    """Raises ValueError where our package is missing: an unpickled network has not passed through its constructor."""
+    if positions is None:
+        raise ValueError(f'a network with positional encodings ({name}) needs the package stylegan2_mspe: pip install stylegan2-mspe')
 
 
 def level_encoding(plan: str, resolution: int, is_input: bool) -> str | None:
     """The name of the encoding that a plan gives the level of this resolution, or None. Raises ValueError for an unknown plan."""
     if plan == 'none':
         return None
-    if positions is None:
-        raise ValueError(f'a network with positional encodings (pe={plan!r}) needs the package stylegan2_mspe: pip install stylegan2-mspe')
+    require_positions(plan)
     plan = positions.get_plan(plan)
     if is_input:
         return None if plan.input == positions.LEARNED else plan.input

@@ -8,13 +8,14 @@ contain.
 """
 
 import collections
+import contextlib
 import dataclasses
 import io
 import math
 import pickle
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,13 @@ class Call:
 @dataclasses.dataclass(frozen=True)
 class Fill:
     """A name that the file may create an empty one of, to fill it afterwards."""
-    create: Callable[[], dict]
+    create: Callable[[], Any]
+
+
+@dataclasses.dataclass(eq=False)
+class Record:
+    """Stands for an object of another program: whatever state the file gives it."""
+    state: Any = None
 
 
 def load(data: bytes, names: Mapping[tuple[str, str], Any]) -> Any:
@@ -90,6 +97,8 @@ class _Machine(pickle._Unpickler):
             _set_array(target, state)
         elif isinstance(target, np.dtype):
             _set_dtype(target, state)
+        elif isinstance(target, Record):
+            target.state = state
         elif not isinstance(target, dict):  # attributes of a dictionary say nothing about a network
             raise Refused(f'sets attributes of a {type(target).__name__}')
 
@@ -218,15 +227,25 @@ def _load_storage(data) -> _Storage:
         raise Refused('holds tensor data in an unknown form')
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # torch's own: typed storages will go one day
-        try:
-            storage = torch.load(io.BytesIO(data), map_location='cpu', weights_only=True)
-        except pickle.UnpicklingError as error:
-            name = re.search(r'GLOBAL ([\w.]+)', str(error))
-            asked = f'asks for {name[1]} in tensor data' if name else 'holds tensor data that cannot be read'
-            raise Refused(f'{asked}, where only numbers are expected') from error
+        storage = load_torch(data)
         if not isinstance(storage, torch.storage.TypedStorage):
             raise Refused(f'holds a {type(storage).__name__} where tensor data are expected')
         return _Storage(storage.untyped(), storage.dtype)
+
+
+def load_torch(data: bytes, classes: Sequence[type] = ()) -> Any:
+    """What torch.save wrote, onto the CPU: tensors, containers, and objects of `classes`, which torch fills with
+    attributes. Raises Refused for anything else."""
+    allow = getattr(torch.serialization, 'safe_globals', None)          # torch 2.5
+    if classes and allow is None:
+        torch.serialization.add_safe_globals(list(classes))
+    try:
+        with allow(list(classes)) if classes and allow else contextlib.nullcontext():
+            return torch.load(io.BytesIO(data), map_location='cpu', weights_only=True)
+    except pickle.UnpicklingError as error:
+        name = re.search(r'GLOBAL ([\w.]+)', str(error))
+        asked = f'asks for {name[1]} in tensor data' if name else 'holds tensor data that cannot be read'
+        raise Refused(f'{asked}, where only numbers are expected') from error
 
 
 def _make_tensor(storage, offset, size, stride, *_) -> torch.Tensor:

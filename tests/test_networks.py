@@ -9,8 +9,10 @@ import torch
 
 from stylegan2_mspe import networks
 from stylegan2_mspe.pe import Canvas
+from stylegan2_mspe.rosinality import load_rosinality
 
-from tests.golden import draw, fill, golden
+from tests.authors import authors_file
+from tests.golden import fill, golden
 
 
 def tiny_generator(pe='mspe', resolution=16, dtype=torch.float64, **kwargs):
@@ -52,53 +54,10 @@ def test_golden_networks(name):
     close(D(torch.from_numpy(numbers['D_in']), c), numbers['D_logits'], 1e-4)
 
 
-def load_authors(position, numbers):
-    """The paper authors' generator in ours, by a table of names; their encoding has base 10000 and the column half first."""
-    seed, state = int(numbers['seed']), json.loads(str(numbers[f'{position}_state']))
-    values = {}
-    for name, shape in state.items():
-        value = draw(name, shape, seed)
-        if name.endswith('noise.weight'):
-            value = .1 * value
-        elif name.endswith('modulation.bias'):
-            value = 1 + .1 * value
-        elif name.startswith('style.') and name.endswith('weight'):
-            value = 100 * value
-        values[name] = value
-
-    G = networks.Generator(48, 0, 48, 16, 3, mapping_kwargs=dict(num_layers=3),
-                           synthesis_kwargs=dict(pe=position, pe_kwargs=dict(base=10000, rows_first=False) if position != 'none' else {}))
-    layers = {'b4.conv1': ('conv1', 0)}
-    for block, resolution in enumerate((8, 16)):
-        layers[f'b{resolution}.conv0'] = (f'convs.{2 * block}', 2 * block + 1)
-        layers[f'b{resolution}.conv1'] = (f'convs.{2 * block + 1}', 2 * block + 2)
-    table = {f'mapping.fc{i}.{kind}': f'style.{i + 1}.{kind}' for i in range(3) for kind in ('weight', 'bias')}
-    for ours, (theirs, noise) in layers.items():
-        table.update({f'synthesis.{ours}.weight': f'{theirs}.conv.weight', f'synthesis.{ours}.bias': f'{theirs}.activate.bias',
-                      f'synthesis.{ours}.affine.weight': f'{theirs}.conv.modulation.weight',
-                      f'synthesis.{ours}.affine.bias': f'{theirs}.conv.modulation.bias',
-                      f'synthesis.{ours}.noise_strength': f'{theirs}.noise.weight',
-                      f'synthesis.{ours}.noise_const': f'noises.noise_{noise}'})
-    for resolution, theirs in {4: 'to_rgb1', 8: 'to_rgbs.0', 16: 'to_rgbs.1'}.items():
-        ours = f'synthesis.b{resolution}.torgb'
-        table.update({f'{ours}.weight': f'{theirs}.conv.weight', f'{ours}.bias': f'{theirs}.bias',
-                      f'{ours}.affine.weight': f'{theirs}.conv.modulation.weight', f'{ours}.affine.bias': f'{theirs}.conv.modulation.bias'})
-    if position == 'mspe':
-        table.update({'synthesis.b8.gamma': 'pes.0.gamma', 'synthesis.b16.gamma': 'pes.1.gamma'})
-    if position == 'none':
-        table['synthesis.b4.const'] = 'input.input'
-    own = G.state_dict()
-    assert set(own) - set(table) == {name for name in own if name.endswith('resample_filter') or name == 'mapping.w_avg'}
-    with torch.no_grad():
-        for ours, theirs in table.items():
-            own[ours].copy_(values[theirs].reshape(own[ours].shape))
-    return G.eval().requires_grad_(False)
-
-
 @pytest.mark.parametrize('position', ['none', 'sspe', 'mspe'])
 def test_golden_authors_generator(position):
     numbers = golden('authors_generator16')
-    G = load_authors(position, numbers)
+    G = load_rosinality(authors_file(position, numbers))['G_ema']
     z = torch.from_numpy(numbers['z'])
     shifts = [(0, 0), (2, 0), (4, 8), (1, 0)]
     if position == 'none':              # with an encoding, 3 pixels are 1.5 cells at 8x8, where their rounding is a turn from our wrap
