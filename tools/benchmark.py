@@ -4,13 +4,16 @@ Every contender is a process of its own that waits while another runs; rounds ar
 the rounds' ratios, so that a machine whose speed drifts still gives the right answer.
 """
 
+import io
 import json
 import os
 import pathlib
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+import zipfile
 
 import click
 
@@ -24,7 +27,7 @@ NETWORKS = {
 
 @click.command(epilog='Example: python tools/benchmark.py --networks=small --peer=../stylegan2-ada-pytorch')
 @click.option('--networks', default='small,paper256', show_default=True, help='comma list of small, paper256')
-@click.option('--tasks', default='train,infer', show_default=True, help='comma list of train (G main + D main), infer')
+@click.option('--tasks', default='train,infer', show_default=True, help='comma list of train (G main + D main), infer, dataset')
 @click.option('--batch', default=16, show_default=True, type=click.IntRange(min=2))
 @click.option('--rounds', default=5, show_default=True, type=click.IntRange(min=1), help='interleaved rounds')
 @click.option('--seconds', default=3.0, show_default=True, help='least time a contender runs in each round')
@@ -33,8 +36,12 @@ NETWORKS = {
 def main(networks, tasks, batch, rounds, seconds, device, peer):
     """Prints images/s of training and inference and how many times faster our fast path is."""
     contenders = {'mspe': None, 'baseline': None, 'plain': None} | ({'peer': peer} if peer else {})
+    tasks = tasks.split(',')
+    if 'dataset' in tasks:
+        tasks.remove('dataset')
+        compare_datasets(rounds)
     for network in networks.split(','):
-        for task in tasks.split(','):
+        for task in tasks:
             job = dict(network=network, task=task, batch=batch, seconds=seconds, device=device)
             workers = {name: Worker(dict(job, contender=name, folder=str(folder or ROOT))) for name, folder in contenders.items()}
             speeds = {name: [] for name in workers}
@@ -156,6 +163,67 @@ def infer_step(G, D, batch, device):
         with torch.inference_mode():
             G(z, c, noise_mode='const')
     return step
+
+
+# ----- dataset_tool -----------------------------------------------------------------------------------------
+
+PHOTOS, PHOTO_SIZE, DATASET_SIZE = 400, (640, 480), 256     # JPEGs (width, height), cut and scaled to squares
+
+
+def compare_datasets(rounds):
+    """Prints pictures a second of dataset_tool per core, and of a plain Pillow loop doing the same."""
+    sys.path.insert(0, str(ROOT))
+    from stylegan2_mspe.conversion import _cpu_count, convert
+    from stylegan2_mspe.fit import Fit
+    from stylegan2_mspe.sources import open_source
+    fit = Fit(transform='center-crop', width=DATASET_SIZE, height=DATASET_SIZE)
+    with tempfile.TemporaryDirectory() as folder:
+        source, dest = (os.path.join(folder, name) for name in ('photos.zip', 'dataset.zip'))
+        write_photos(source)
+        cores = _cpu_count()
+        runs = {'plain loop': lambda: plain_loop(source, dest),
+                'one process': lambda: convert(open_source(source), dest, fit, workers=1),
+                f'{cores} cores': lambda: convert(open_source(source), dest, fit, workers=cores)}
+        speeds = {name: [] for name in runs}
+        for _ in range(rounds):
+            for name, run in runs.items():
+                start = time.perf_counter()
+                run()
+                speeds[name].append(PHOTOS / (time.perf_counter() - start))
+    parts = [f'{name} {statistics.median(values):.0f} img/s' for name, values in speeds.items()]
+    plain, one, all_cores = speeds.values()
+    parts.append(f'one process/plain {statistics.median(a / b for a, b in zip(one, plain)):.2f}x')
+    parts.append(f'per core/plain {statistics.median(a / b / cores for a, b in zip(all_cores, plain)):.2f}x')
+    click.echo(f'dataset, {PHOTO_SIZE[0]}x{PHOTO_SIZE[1]} JPEG to {DATASET_SIZE}: ' + '   '.join(parts))
+
+
+def write_photos(path):
+    """A zip of JPEGs as smooth as photographs are; a few different ones, many times."""
+    import numpy as np
+    from PIL import Image
+    random, photos = np.random.RandomState(0), []
+    for _ in range(8):
+        coarse = Image.fromarray(random.randint(0, 256, [30, 40, 3], np.uint8)).resize(PHOTO_SIZE, Image.BICUBIC)
+        noisy = np.clip(np.asarray(coarse) + random.normal(0, 6, [*PHOTO_SIZE[::-1], 3]), 0, 255)
+        photos.append(io.BytesIO())
+        Image.fromarray(noisy.astype(np.uint8)).save(photos[-1], 'jpeg', quality=90)
+    with zipfile.ZipFile(path, 'w') as archive:
+        for number in range(PHOTOS):
+            archive.writestr(f'{number:04d}.jpg', photos[number % len(photos)].getvalue())
+
+
+def plain_loop(source, dest):
+    """What anyone would write first: open, crop, resize, save, one after the other."""
+    from PIL import Image
+    with zipfile.ZipFile(source) as photos, zipfile.ZipFile(dest, 'w') as dataset:
+        for number, name in enumerate(photos.namelist()):
+            picture = Image.open(io.BytesIO(photos.read(name))).convert('RGB')
+            side = min(picture.size)
+            left, top = (picture.width - side) // 2, (picture.height - side) // 2
+            picture = picture.crop((left, top, left + side, top + side)).resize([DATASET_SIZE] * 2, Image.LANCZOS)
+            buffer = io.BytesIO()
+            picture.save(buffer, 'png', compress_level=0, optimize=False)
+            dataset.writestr(f'{number:08d}.png', buffer.getvalue())
 
 
 if __name__ == '__main__':
