@@ -183,10 +183,13 @@ def test_geometry_against_scipy(kind, percentile, size):
     inverse = np.linalg.inv(forward_matrix(kind, amount, *size))
     middle = (np.array(size) - 1) / 2
     offset = inverse[:2, :2] @ -middle + inverse[:2, 2] + middle
+    places = np.einsum('ij,jyx->iyx', inverse[:2, :2], np.indices(size)) + offset[:, None, None]
+    inside = ((places > 6) & (places < np.array(size)[:, None, None] - 7)).all(axis=0)
+    assert inside.sum() > 100
     for new, old in zip(made.flatten(0, 1).numpy(), x.flatten(0, 1).numpy()):
         expected = scipy.ndimage.affine_transform(old, inverse[:2, :2], offset, order=5, mode='mirror')
-        inside = np.s_[8:-8, 8:-8]     # of the result; the pictures are not smooth across the mirror
-        assert np.abs(new - expected)[inside].max() < .05 * expected.std()
+        error = np.abs(new - expected) / expected.std()
+        assert error[inside].max() < .03 and error.max() < .25     # mirrored pictures have a kink
         assert np.abs(new - old)[inside].max() > .3 * expected.std()
 
 
