@@ -225,12 +225,10 @@ def _load_storage(data) -> _Storage:
     """A storage as torch writes it into a pickle: the bytes of a torch.save file of its old format."""
     if not isinstance(data, bytes) or data[:2] == b'PK':
         raise Refused('holds tensor data in an unknown form')
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # torch's own: typed storages will go one day
-        storage = load_torch(data)
-        if not isinstance(storage, torch.storage.TypedStorage):
-            raise Refused(f'holds a {type(storage).__name__} where tensor data are expected')
-        return _Storage(storage.untyped(), storage.dtype)
+    storage = load_torch(data)
+    if not isinstance(storage, torch.storage.TypedStorage):
+        raise Refused(f'holds a {type(storage).__name__} where tensor data are expected')
+    return _Storage(storage.untyped(), storage.dtype)
 
 
 def load_torch(data: bytes, classes: Sequence[type] = ()) -> Any:
@@ -240,7 +238,11 @@ def load_torch(data: bytes, classes: Sequence[type] = ()) -> Any:
     if classes and allow is None:
         torch.serialization.add_safe_globals(list(classes))
     try:
-        with allow(list(classes)) if classes and allow else contextlib.nullcontext():
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(warnings.catch_warnings())
+            warnings.simplefilter('ignore')  # torch's own, on its future and on pickles of another protocol
+            if classes and allow:
+                stack.enter_context(allow(list(classes)))
             return torch.load(io.BytesIO(data), map_location='cpu', weights_only=True)
     except pickle.UnpicklingError as error:
         name = re.search(r'GLOBAL ([\w.]+)', str(error))

@@ -28,18 +28,20 @@ def draw(name: str, shape, seed: int) -> torch.Tensor:
     return torch.from_numpy(np.asarray(generator.standard_normal(tuple(shape)), dtype=np.float32))
 
 
+def golden_value(name: str, shape, seed: int) -> torch.Tensor:
+    """The tensor of a StyleGAN2 network that golden/README gives this name."""
+    value = draw(name, shape, seed)
+    if name.endswith('noise_strength'):
+        return 0.1 * value
+    if name.endswith('affine.bias'):
+        return 1 + 0.1 * value
+    return 100 * value if 'mapping.fc' in name and name.endswith('weight') else value
+
+
 @torch.no_grad()
 def fill(module: torch.nn.Module, seed: int = 20210802) -> torch.nn.Module:
     """Fills a StyleGAN2 network in place and returns it in eval mode, without gradients."""
     for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
-        if name.endswith('resample_filter') or not tensor.is_floating_point():
-            continue
-        value = draw(name, tensor.shape, seed)
-        if name.endswith('noise_strength'):
-            value = 0.1 * value
-        elif name.endswith('affine.bias'):
-            value = 1 + 0.1 * value
-        elif 'mapping.fc' in name and name.endswith('weight'):
-            value = 100 * value
-        tensor.copy_(value)
+        if not name.endswith('resample_filter') and tensor.is_floating_point():
+            tensor.copy_(golden_value(name, tensor.shape, seed))
     return module.eval().requires_grad_(False)

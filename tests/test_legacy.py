@@ -3,6 +3,7 @@
 import builtins
 import collections
 import io
+import json
 import os
 import pickle
 import subprocess
@@ -13,9 +14,10 @@ import numpy as np
 import pytest
 import torch
 
-from stylegan2_mspe import legacy, networks
+from stylegan2_mspe import legacy, networks, rebuild
 from stylegan2_mspe.legacy import NetworkFileError, load_network_pkl, save_network_pkl
-from tests.golden import fill
+from tests import foreign_pickle, tensorflow_pickle
+from tests.golden import fill, golden, golden_value
 from torch_utils import persistence
 
 KWARGS = dict(class_name='training.dataset.ImageFolderDataset', path='digits.zip', use_labels=False)
@@ -163,10 +165,143 @@ def test_protocols_source_text_and_numpy_numbers(generator, tmp_path, protocol):
 
 def test_names_of_numpy_1_are_known(generator):
     kwargs = dict(KWARGS, max_size=np.int64(7))
-    data = pickle.dumps(dict(G_ema=generator, training_set_kwargs=kwargs), protocol=3)
-    assert b'cnumpy._core.multiarray\n' in data
-    old = data.replace(b'cnumpy._core.multiarray\n', b'cnumpy.core.multiarray\n')
-    assert load_network_pkl(io.BytesIO(old))['training_set_kwargs']['max_size'] == 7
+    data = foreign_pickle.dumps(dict(G_ema=generator, training_set_kwargs=kwargs), protocol=3)
+    old = io.BytesIO(foreign_pickle.with_numpy_1_names(data))
+    assert load_network_pkl(old)['training_set_kwargs']['max_size'] == 7
+
+
+def by_hand(module, **options):
+    """A network of ours as a pickle that none of our writers has seen."""
+    parts = foreign_pickle.G_PARTS if isinstance(module, networks.Generator) else foreign_pickle.D_PARTS
+    return foreign_pickle.network(dict(module.init_kwargs), module.state_dict(), parts, **options)
+
+
+@pytest.mark.parametrize('location', ['cpu', 'cuda:0', 'cuda:7'])
+@pytest.mark.parametrize('name', ['networks_uncond', 'networks_cond'])
+def test_golden_networks_come_out_equal_through_a_pickle_made_by_hand(name, location):
+    numbers, found = golden(name), {}
+    for key, parts in (('G', foreign_pickle.G_PARTS), ('D', foreign_pickle.D_PARTS)):
+        taps = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
+        values = {}
+        for part, shape in json.loads(str(numbers[f'{key}_state'])).items():
+            value = torch.outer(taps, taps) if part.endswith('resample_filter') else (
+                golden_value(part, shape, int(numbers['seed'])))
+            values[part] = value
+        found[key] = foreign_pickle.network(json.loads(str(numbers[f'{key}_kwargs'])), values, parts,
+                                            location=location)
+    content = read(dict(training_set_kwargs=KWARGS, **found, G_ema=found['G'], augment_pipe=None))
+    z, c = torch.from_numpy(numbers['z']), torch.from_numpy(numbers['c'])
+    for ours, theirs in [(content['G_ema'](z, c, noise_mode='const'), 'img_const'),
+                         (content['D'](torch.from_numpy(numbers['D_in']), c), 'D_logits')]:
+        assert (ours - torch.from_numpy(numbers[theirs])).abs().max() <= 1e-4 * numbers[theirs].std()
+
+
+@pytest.mark.parametrize('architecture', ['orig', 'skip', 'resnet'])
+@pytest.mark.parametrize('c_dim, halves', [(0, 0), (3, 2)])
+def test_architectures_labels_and_half_precision_by_hand(architecture, c_dim, halves):
+    options = dict(channel_base=64, channel_max=8, num_fp16_res=halves, conv_clamp=256 if halves else None)
+    G = make_generator(c_dim=c_dim, synthesis_kwargs=dict(architecture=architecture, **options))
+    D = make_discriminator(c_dim=c_dim, architecture=architecture, block_kwargs=dict(freeze_layers=4), **options)
+    frozen = [name for name in D.state_dict() if name.startswith('b16.')]
+    content = read(dict(G=by_hand(G), D=by_hand(D, frozen=frozen), G_ema=by_hand(G, location='cuda:1')), protocol=2)
+    images = torch.from_numpy(np.random.RandomState(1).randn(2, 3, 16, 16)).float()
+    labels = torch.eye(3)[:2] if c_dim else None
+    torch.testing.assert_close(draw(content['G_ema']), draw(G), rtol=0, atol=0)
+    torch.testing.assert_close(content['D'](images, labels), D(images, labels), rtol=0, atol=0)
+    assert content['G_ema'].synthesis.b16.use_fp16 == bool(halves)
+    assert content['training_set_kwargs'] is None
+
+
+def test_augmentation_is_read_with_its_strength(tmp_path):
+    augment = pytest.importorskip('stylegan2_mspe.augment')
+    pipe = augment.AugmentPipe(xflip=1, rotate90=1, scale=np.float64(1))
+    pipe.p.copy_(torch.as_tensor(0.375))
+    path = tmp_path / 'a.pkl'
+    save_network_pkl(path, G=None, D=None, G_ema=make_generator(), training_set_kwargs=None, augment_pipe=pipe)
+    found = load_network_pkl(path)
+    assert found['augment_pipe'].p == 0.375 and found['augment_pipe'].init_kwargs == dict(xflip=1, rotate90=1, scale=1)
+    assert found['G'] is None and found['D'] is None
+
+
+def test_augmentation_where_there_is_none(monkeypatch):
+    monkeypatch.setattr(rebuild, 'AUGMENT', 'stylegan2_mspe.no_such_module')
+    state = dict(_parameters={}, _buffers=dict(p=torch.tensor(0.5)), _modules={}, _init_args=(), _init_kwargs={})
+    meta = dict(type='class', version=6, module_src='', class_name='AugmentPipe', state=state)
+    pipe = foreign_pickle.Calls(persistence._reconstruct_persistent_obj, meta)
+    with pytest.warns(UserWarning, match='augmentation'):
+        assert read(dict(G_ema=make_generator(), augment_pipe=pipe))['augment_pipe'] is None
+
+
+@pytest.mark.parametrize('state, asked', [
+    (dict(_buffers={}), 'strength p'), (dict(_buffers=dict(p=torch.tensor(float('nan')))), 'strength p'),
+    (dict(_buffers=dict(p=torch.zeros(3)), _init_kwargs=dict(os='system')), 'another kind'),
+])
+def test_hostile_augmentations_are_refused(state, asked):
+    pytest.importorskip('stylegan2_mspe.augment')
+    meta = dict(type='class', version=6, module_src='', class_name='AugmentPipe',
+                state=dict(dict(_init_args=(), _init_kwargs={}), **state))
+    pipe = foreign_pickle.Calls(persistence._reconstruct_persistent_obj, meta)
+    with pytest.raises(NetworkFileError, match=asked):
+        read(dict(G_ema=make_generator(), augment_pipe=pipe))
+
+
+def test_force_fp16_changes_precision_and_nothing_else(generator):
+    D = make_discriminator()
+    content = foreign_pickle.dumps(dict(G_ema=generator, D=D))
+    plain, halved = (load_network_pkl(io.BytesIO(content), force_fp16=half) for half in (False, True))
+    assert [getattr(halved['G_ema'].synthesis, f'b{size}').use_fp16 for size in (4, 8, 16)] == [False, True, True]
+    assert halved['G_ema'].init_kwargs.synthesis_kwargs == dict(generator.init_kwargs.synthesis_kwargs, num_fp16_res=4)
+    assert halved['D'].b16.use_fp16 and halved['D'].b16.conv1.conv_clamp == 256 and not plain['D'].b16.use_fp16
+    torch.testing.assert_close(draw(halved['G_ema']), draw(generator), rtol=0, atol=0)      # float32 on a CPU
+
+
+def test_arguments_given_by_position_are_recorded_by_name(tmp_path):
+    G = fill(networks.Generator(8, 0, 8, 16, 3, synthesis_kwargs=dict(channel_base=64, channel_max=8)))
+    save_network_pkl(tmp_path / 'a.pkl', G=G, D=None, G_ema=G, training_set_kwargs=None)
+    found = load_network_pkl(tmp_path / 'a.pkl')
+    assert found['G_ema'].init_args == () and found['G_ema'].init_kwargs.img_resolution == 16
+    assert found['G'] is found['G_ema']
+
+
+# ----- TensorFlow's pickles ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('architecture', ['orig', 'skip', 'resnet'])
+@pytest.mark.parametrize('c_dim, layers', [(0, 8), (3, 8), (3, 0)])
+def test_tensorflow_pickles(architecture, c_dim, layers, monkeypatch):
+    options = dict(channel_base=64, channel_max=8, architecture=architecture)
+    G, half = (make_generator(seed, c_dim=c_dim, synthesis_kwargs=options) for seed in (1, 2))
+    D = make_discriminator(c_dim=c_dim, mapping_kwargs=dict(num_layers=layers) if c_dim else {}, **options)
+    static = dict(fmap_base=32, fmap_max=8, architecture=architecture, resample_kernel=[1, 3, 3, 1], fused_modconv=True)
+    networks_of_it = (tensorflow_pickle.generator(half, **static), tensorflow_pickle.discriminator(D, **static),
+                      tensorflow_pickle.generator(G, conv_clamp=256, num_fp16_res=2, **static))
+    content = load_network_pkl(io.BytesIO(tensorflow_pickle.dumps(networks_of_it, monkeypatch)))
+    images = torch.from_numpy(np.random.RandomState(1).randn(2, 3, 16, 16)).float()
+    labels = torch.eye(3)[:2] if c_dim else None
+    for ours, theirs in [(draw(content['G']), draw(half)), (draw(content['G_ema']), draw(G)),
+                         (content['D'](images, labels), D(images, labels))]:
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5 * float(theirs.std() + theirs.abs().max()))
+    assert content['G_ema'].synthesis.b16.conv1.conv_clamp == 256 and content['G_ema'].synthesis.b8.use_fp16
+    assert content['training_set_kwargs'] is None and content['augment_pipe'] is None
+
+
+@pytest.mark.parametrize('change, asked', [
+    (lambda G: G.state.update(variables=None), 'unknown form'),
+    (lambda G: G.state['static_kwargs'].update(mapping_nonlinearity='relu'), "mapping_nonlinearity = 'relu'"),
+    (lambda G: G.state['components']['synthesis'].state['variables'].append(('8x8/Fancy/weight', np.zeros(3))), 'Fancy'),
+    (lambda G: G.state['components']['synthesis'].state['variables'].pop(), 'lacks parameter G.synthesis'),
+    (lambda G: G.state['components'].update(synthesis=5), 'unknown form'),
+    (lambda G: G.state['components'].update(mapping=G), 'unknown form|without end'),
+    (lambda G: G.state['components']['mapping'].state['variables'].append(('LabelConcat/weight', np.zeros(3))), 'LabelConcat'),
+    (lambda G: G.state['variables'].append(('dlatent_avg', 'x')), 'dlatent_avg'),
+])
+def test_tensorflow_pickles_of_another_kind_are_refused(change, asked, monkeypatch):
+    module = make_generator(synthesis_kwargs=dict(channel_base=64, channel_max=8))
+    G = tensorflow_pickle.generator(module)
+    change(G)
+    data = tensorflow_pickle.dumps((G, tensorflow_pickle.discriminator(make_discriminator()), G), monkeypatch)
+    with pytest.raises(NetworkFileError, match=asked):
+        load_network_pkl(io.BytesIO(data))
 
 
 # ----- pickles that want something else ---------------------------------------------------------------------
@@ -233,6 +368,10 @@ def test_hand_made_programs_are_refused(data, asked):
     (dict(type='function'), 'unknown form'),
     (dict(state=dict(_init_kwargs=dict(z_dim=8, hidden=5))), 'hidden'),
     (dict(state=dict(_init_kwargs=dict(z_dim=2 ** 40))), '1099511627776'),
+    (dict(state=dict(_init_kwargs=dict(z_dim='8'))), "z_dim = '8'.*expected int"),
+    (dict(state=dict(_init_kwargs=dict(synthesis_kwargs=dict(conv_clamp=[1])))), 'conv_clamp.*float or None'),
+    (dict(state=dict(_init_kwargs=dict(synthesis_kwargs=dict(kernel_size=2)))), 'odd number'),
+    (dict(class_name='SynthesisInput'), "'SynthesisInput', which is not a network of StyleGAN2-ADA"),
     (dict(state=dict(_init_args=(torch.zeros(3),))), 'Tensor among its arguments'),
     (dict(state=dict(_parameters=dict(extra=torch.zeros(3)))), r'unknown parameter G_ema\.extra'),
     (dict(state=dict(_modules={})), r'lacks parameter G_ema\.'),
@@ -256,6 +395,8 @@ def test_shapes_have_to_agree(generator):
     dict(synthesis_kwargs=dict(activation='os.system')),
     dict(synthesis_kwargs=dict(resample_filter='os.system')),
     dict(synthesis_kwargs=dict(pe='os.system')),
+    dict(synthesis_kwargs=dict(channel_base=64, channel_max=8, pe='mspe', pe_kwargs=dict(os='system'))),
+    dict(synthesis_kwargs=dict(channel_base=64, channel_max=8, pe='mspe', pe_kwargs=dict(base=[1]))),
 ])
 def test_hostile_arguments_end_in_a_sentence_and_quickly(generator, kwargs):
     start = time.monotonic()
