@@ -126,7 +126,12 @@ class TrainingConfig:
     ema_kimg: float = 10                # half-life of the averaged generator
     ema_ramp: float | None = None       # share of the training so far that bounds it; None = no ramp
     random_resize: tuple[int, ...] = () # sizes G is rendered at, one drawn per step; () = the trained one
-    aug: str = 'noaug'                  # noaug (ada and fixed belong to the augmentation)
+    aug: str = 'noaug'                  # noaug, ada = a strength that adapts, fixed
+    augpipe: str = 'bgc'                # which transformations, a name of augpipes.PIPES
+    augment_p: float = 0                # probability of each transformation; of ada at the start
+    ada_target: float = .6              # mean sign of D's logits of training pictures that ada aims at
+    ada_interval: int = 4               # steps between its moves
+    ada_kimg: float = 500               # in which it could take the probability from 0 to 1
     resume: str | None = None           # network file the weights start from
 
     # Run.

@@ -8,6 +8,7 @@ ValueError of one sentence.
 import dataclasses
 import os
 
+from stylegan2_mspe.augpipes import PIPES
 from stylegan2_mspe.config import Preset, TrainingConfig, preset
 
 # Networks to start from by name, as StyleGAN2-ADA publishes them.
@@ -20,7 +21,7 @@ PRETRAINED = {
     'celebahq256': 'celebahq-res256-mirror-paper256-kimg100000-ada-target0.5.pkl',
     'lsundog256':  'lsundog-res256-paper256-kimg100000-noaug.pkl',
 }  # fmt: skip
-AUGPIPES = ('blit', 'geom', 'color', 'filter', 'noise', 'cutout', 'bg', 'bgc', 'bgcf', 'bgcfn', 'bgcfnc')
+AUGPIPES = tuple(PIPES)
 PLANS = ('none', 'sspe', 'mspe')
 DEFAULT_METRIC = 'fid50k_full'
 
@@ -61,19 +62,19 @@ def check(options: dict) -> None:
 
 
 def _check_augmentation(options: dict) -> None:
-    aug, p, target, augpipe = (options.get(name) for name in ('aug', 'p', 'target', 'augpipe'))
+    aug, p, target, cfg = (options.get(name) for name in ('aug', 'p', 'target', 'cfg'))
+    cfg = cfg or 'auto'
     if p is not None and (aug != 'fixed' or not 0 <= p <= 1):
         raise ValueError(f'--p={p:g}: expected a probability from 0 to 1, together with --aug=fixed')
     if aug == 'fixed' and p is None:
         raise ValueError('--aug=fixed: expected --p with it, a probability from 0 to 1')
     if target is not None and (aug not in (None, 'ada') or not 0 <= target <= 1):
         raise ValueError(f'--target={target:g}: expected a value from 0 to 1, with --aug=ada')
-    if augpipe is not None and aug == 'noaug':
-        raise ValueError(f'--augpipe={augpipe}: nothing to augment with --aug=noaug')
-    wanted = next((name for name in ('augpipe', 'target') if options.get(name) is not None), None)
-    wanted = 'aug' if aug in ('ada', 'fixed') else wanted
-    if wanted:
-        raise ValueError(f'{flag(wanted)}={options[wanted]}: augmentation is not built yet; use --aug=noaug')
+    default = preset(cfg, gpus=1, resolution=256).aug     # no preset's depends on the resolution
+    for name, expected in dict(target='--aug=ada', augpipe='--aug=ada or --aug=fixed').items():
+        if options.get(name) is not None and (aug or default) == 'noaug':
+            found = '--aug=noaug' if aug else f'--cfg={cfg}, which does not augment'
+            raise ValueError(f'{flag(name)}={options[name]}: found {found}, expected {expected} with it')
 
 
 def resolve(options: dict, dataset: DatasetInfo, device: str = 'cpu') -> TrainingConfig:
@@ -102,6 +103,8 @@ def resolve(options: dict, dataset: DatasetInfo, device: str = 'cpu') -> Trainin
         kimg=given('kimg', row.kimg), batch=batch, batch_gpu=batch_gpu, num_gpus=gpus, lr=row.lr,
         gamma=given('gamma', row.gamma), pl_weight=row.pl, style_mixing=row.mixing, ema_kimg=row.ema,
         ema_ramp=None if resumed else row.ramp, random_resize=tuple(given('random_resize', ())),
+        aug=given('aug', row.aug), augpipe=given('augpipe', 'bgc'), augment_p=given('p', 0.),
+        ada_target=given('target', .6), ada_kimg=100 if resumed else 500,
         resume=resumed, seed=given('seed', 0), device=device, tick=given('tick', 4),
         snap=given('snap', row.snap), workers=given('workers', 3), bench=not given('nobench', False),
         allow_tf32=given('allow_tf32', False), desc=describe(options, dataset.name))
@@ -112,10 +115,6 @@ def resolve(options: dict, dataset: DatasetInfo, device: str = 'cpu') -> Trainin
 def unmet_defaults(options: dict) -> list[str]:
     """What a default asks for and this version cannot do."""
     found = []
-    row = preset(options.get('cfg', 'auto'), gpus=1, resolution=256)
-    if options.get('aug') is None and row.aug != 'noaug':
-        found.append(f'Augmentation (the default of --cfg={options.get("cfg", "auto")}) is not built yet: '
-                     'training without it, as --aug=noaug does.')
     if options.get('metrics') is None:
         found.append(f'Metrics (by default {DEFAULT_METRIC}) are not built yet: training without them.')
     return found

@@ -47,9 +47,11 @@ def save_fakes(grid: Grid, G: torch.nn.Module, path: str, *, batch: int, device:
     images.save_image_grid(np.concatenate(pictures), path, grid_size=grid.size)
 
 
-def save_networks(path: str, models: dict[str, torch.nn.Module], training_set_kwargs: dict) -> None:
+def save_networks(path: str, models: dict[str, torch.nn.Module], training_set_kwargs: dict,
+                  augment_pipe: torch.nn.Module | None = None) -> None:
     """Writes G, D and G_ema as CONTRACT's network pickle."""
-    legacy.save_network_pkl(path, **models, training_set_kwargs=training_set_kwargs, augment_pipe=None)
+    legacy.save_network_pkl(path, **models, training_set_kwargs=training_set_kwargs,
+                            augment_pipe=augment_pipe)
 
 
 def transfer(source: str, models: dict[str, torch.nn.Module]) -> None:

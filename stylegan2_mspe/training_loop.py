@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
-from stylegan2_mspe import checkpoint, networks, run_folder, snapshots, stream
+from stylegan2_mspe import ada, checkpoint, networks, run_folder, snapshots, stream
 from stylegan2_mspe.config import TrainingConfig, discriminator_kwargs, generator_kwargs
 from stylegan2_mspe.dataset import construct_dataset
 from stylegan2_mspe.loss import StyleGAN2Loss
@@ -37,7 +37,8 @@ class Training:
     loss: StyleGAN2Loss
     phases: list[Phase]
     progress: Progress
-    resumed: dict | None = None         # the training state it goes on from
+    strength: ada.AdaptiveStrength | None   # of the augmentation, with --aug=ada
+    resumed: dict | None                # the training state it goes on from
 
 
 def build(config: TrainingConfig, state: dict | None = None) -> Training:
@@ -56,9 +57,13 @@ def build(config: TrainingConfig, state: dict | None = None) -> Training:
     D = networks.Discriminator(**discriminator_kwargs(config)).train().requires_grad_(False).to(device)
     models = dict(G=G, D=D, G_ema=copy.deepcopy(G).eval())
     snapshots.prepare_precision(models, device, fp32=config.g_fp16_res == 0)
-    loss = StyleGAN2Loss(device, G.mapping, G.synthesis, D, style_mixing_prob=config.style_mixing,
-                         r1_gamma=config.gamma, pl_weight=config.pl_weight)
-    training = Training(config, device, dataset, models, loss, make_phases(config, G, D), Progress(), state)
+    pipe = ada.make_pipe(config)
+    loss = StyleGAN2Loss(device, G.mapping, G.synthesis, D, augment_pipe=pipe and pipe.to(device),
+                         style_mixing_prob=config.style_mixing, r1_gamma=config.gamma,
+                         pl_weight=config.pl_weight)
+    strength = ada.AdaptiveStrength(pipe, config) if config.aug == 'ada' else None
+    training = Training(config, device, dataset, models, loss, make_phases(config, G, D), Progress(),
+                        strength, state)
     if state is not None:
         restore(training, state)
     elif config.resume:
@@ -113,6 +118,8 @@ def training_step(training: Training, pictures: torch.Tensor, labels: torch.Tens
     progress.nimg += config.batch
     progress.step += 1
     update_average(config, training.models, progress.nimg)
+    if training.strength is not None:
+        training.strength.after_step(progress.step)
 
 
 def run_phase(training: Training, phase: Phase, reals: torch.Tensor, labels: torch.Tensor) -> None:
@@ -163,6 +170,12 @@ def update_average(config: TrainingConfig, models: dict[str, torch.nn.Module], n
         average.copy_(current)
 
 
+def augment_p(training: Training) -> float:
+    """The probability of each transformation at the moment."""
+    pipe = training.loss.augment_pipe
+    return 0. if pipe is None else float(pipe.p)
+
+
 # ----- a run ------------------------------------------------------------------------------------------------
 
 
@@ -193,7 +206,7 @@ def train(training: Training, run_dir: str, *, say: Callable[[str], None] = prin
             done = progress.nimg >= config.kimg * 1000
             if ticks.due(config.tick, done):
                 number = progress.tick
-                ticks.close()
+                ticks.close(augment_p(training))
                 if done or number % config.snap == 0:
                     write_snapshot(training, run_dir, shown, ticks.latest)
                 ticks.begin()
@@ -217,7 +230,7 @@ def write_snapshot(training: Training, run_dir: str, grid: snapshots.Grid, stats
     kimg = training.progress.nimg // 1000
     draw_fakes(training, grid, os.path.join(run_dir, f'fakes{kimg:06d}.png'))
     snapshots.save_networks(os.path.join(run_dir, f'network-snapshot-{kimg:06d}.pkl'), training.models,
-                            training.config.training_set_kwargs)
+                            training.config.training_set_kwargs, training.loss.augment_pipe)
     write_state(training, run_dir, stats)
 
 
@@ -230,8 +243,9 @@ def write_state(training: Training, run_dir: str, stats: dict) -> None:
     """`stats`: the newest value of every reported name, which the next ticks repeat until it is reported
     again.
     """
-    values = dict(progress=dataclasses.asdict(training.progress), stats=stats, augment_p=0.,
-                  pl_mean=training.loss.pl_mean.cpu())
+    values = dict(progress=dataclasses.asdict(training.progress), stats=stats,
+                  pl_mean=training.loss.pl_mean.cpu(), augment_p=augment_p(training),
+                  ada=training.strength and training.strength.state())
     path = checkpoint.state_path(run_dir, training.progress.nimg // 1000)
     checkpoint.save_state(path, modules=training.models, optimizers=optimizers(training), values=values)
     checkpoint.keep_newest(run_dir)
@@ -242,3 +256,7 @@ def restore(training: Training, state: dict) -> None:
     checkpoint.restore(state, modules=training.models, optimizers=optimizers(training))
     training.progress = Progress(**state['values']['progress'])
     training.loss.pl_mean.copy_(state['values']['pl_mean'])
+    if training.loss.augment_pipe is not None:
+        training.loss.augment_pipe.p.fill_(state['values']['augment_p'])
+    if training.strength is not None:
+        training.strength.restore(state['values']['ada'])

@@ -118,9 +118,23 @@ def test_resuming_from_a_network_has_no_ramp(tmp_path):
 
 
 def test_defaults_that_are_not_built_are_told_once_each():
-    assert [line.split(' ')[0] for line in unmet_defaults({})] == ['Augmentation', 'Metrics']
-    assert [line.split(' ')[0] for line in unmet_defaults(dict(cfg='mspe'))] == ['Metrics']
-    assert unmet_defaults(dict(cfg='auto', aug='noaug', metrics=())) == []
+    assert [line.split(' ')[0] for line in unmet_defaults({})] == ['Metrics']
+    assert unmet_defaults(dict(cfg='auto', metrics=())) == []
+
+
+@pytest.mark.parametrize('options, expected', [
+    (dict(), ('ada', 'bgc', 0, .6, 500)),
+    (dict(cfg='paper256', target=.7, augpipe='bg'), ('ada', 'bg', 0, .7, 500)),
+    (dict(cfg='stylegan2', resume='ffhq256'), ('ada', 'bgc', 0, .6, 100)),
+    (dict(cfg='cifar', aug='fixed', p=.25), ('fixed', 'bgc', .25, .6, 500)),
+    (dict(cfg='cifar', aug='noaug'), ('noaug', 'bgc', 0, .6, 500)),
+    (dict(cfg='mspe-small'), ('noaug', 'bgc', 0, .6, 500)),
+    (dict(cfg='mspe-small', aug='ada', augpipe='blit'), ('ada', 'blit', 0, .6, 500)),
+])
+def test_augmentation(options, expected):
+    config = made(**options)
+    assert (config.aug, config.augpipe, config.augment_p, config.ada_target, config.ada_kimg) == expected
+    assert config.ada_interval == 4
 
 
 @pytest.mark.parametrize(
@@ -134,14 +148,13 @@ def test_defaults_that_are_not_built_are_told_once_each():
         (dict(gpus=3), '--gpus=3: expected a power of two'),
         (dict(gpus=2), '--gpus=2: training on several GPUs is not built yet'),
         (dict(metrics=('fid50k_full',)), '--metrics=fid50k_full: metrics are not built yet'),
-        (dict(aug='ada'), '--aug=ada: augmentation is not built yet'),
-        (dict(aug='fixed', p=0.5), '--aug=fixed: augmentation is not built yet'),
         (dict(aug='fixed'), '--aug=fixed: expected --p with it'),
         (dict(p=0.5), '--p=0.5: expected .* together with --aug=fixed'),
         (dict(aug='fixed', p=1.5), '--p=1.5: expected a probability from 0 to 1'),
         (dict(aug='noaug', target=0.5), '--target=0.5: expected .* with --aug=ada'),
-        (dict(aug='noaug', augpipe='bg'), '--augpipe=bg: nothing to augment'),
-        (dict(augpipe='bg'), '--augpipe=bg: augmentation is not built yet'),
+        (dict(aug='noaug', augpipe='bg'), '--augpipe=bg: found --aug=noaug, expected --aug=ada or'),
+        (dict(cfg='mspe', augpipe='bg'), '--augpipe=bg: found --cfg=mspe, which does not augment'),
+        (dict(cfg='mspe', target=0.5), '--target=0.5: found --cfg=mspe, .* expected --aug=ada with it'),
         (dict(kimg=0.0), '--kimg=0.0: expected thousands of images, above 0'),
         (dict(kimg=float('nan')), '--kimg=nan'),
         (dict(tick=-1.0), '--tick=-1.0'),

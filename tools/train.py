@@ -68,10 +68,12 @@ def metric_names(ctx, param, value):
               help="Layers of the mapping network  [default: the preset's]")
 @click.option('--random-resize', type=ListType(int, 'sizes'), metavar='SIZES',
               help='Draw each step at one of these sizes, such as 256,320,384,448,512')
-@click.option('--aug', type=click.Choice(['noaug', 'ada', 'fixed']), help='Augmentation')
-@click.option('--p', type=float, metavar='P', help='Its probability, with --aug=fixed')
-@click.option('--target', type=float, metavar='X', help='Its target, with --aug=ada  [default: 0.6]')
-@click.option('--augpipe', type=click.Choice(AUGPIPES), help='Its kinds  [default: bgc]')
+@click.option('--aug', type=click.Choice(['noaug', 'ada', 'fixed']),
+              help="Augment what D sees: never, as much as D needs, always alike  [default: the preset's]")
+@click.option('--p', type=float, metavar='P', help='Its probability, with and only with --aug=fixed')
+@click.option('--target', type=float, metavar='X',
+              help="What --aug=ada aims at: the mean sign of D's logits of real pictures  [default: 0.6]")
+@click.option('--augpipe', type=click.Choice(AUGPIPES), help='Which transformations  [default: bgc]')
 # On what, and what is written.
 @click.option('--device', type=click.Choice(['auto', 'cpu', 'cuda']), help='[default: auto]')
 @click.option('--gpus', type=int, metavar='N', help='Number of GPUs, a power of two  [default: 1]')
@@ -231,7 +233,8 @@ def run(training, run_dir, what):
         say(f'{what}: {run_dir}')
         size = f'{config.resolution}x{config.resolution}'
         say(f'{len(training.dataset)} pictures {size} of {config.data_name}; {config.cfg}, pe {config.pe}, '
-            f'batch {config.batch}, {config.kimg:g} kimg on {config.device}')
+            f'batch {config.batch}, {config.kimg:g} kimg on {config.device}'
+            + ('' if config.aug == 'noaug' else f', augmented ({config.aug}, {config.augpipe})'))
         try:
             training_loop.train(training, run_dir, say=say, watch=meter.update)
         except OSError as error:    # a full disk does not say where

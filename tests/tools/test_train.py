@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from stylegan2_mspe import checkpoint, run_folder, training_loop
+from stylegan2_mspe.augpipes import PIPES
 from stylegan2_mspe.legacy import load_network_pkl
 from tests import tiny
 from tools import cli, train
@@ -155,7 +156,26 @@ def test_defaults_not_built_yet_are_warned_of_once(program, tmp_path, data):
     options = [each for each in SMALL if each != '--metrics=none' and not each.startswith('--cfg')]
     code, out, err = program(f'--data={data}', '--cfg=auto', *options)
     assert code == 0
-    assert [line[:22] for line in err.splitlines()] == ['Warning: Augmentation ', 'Warning: Metrics (by d']
+    assert [line[:22] for line in err.splitlines()] == ['Warning: Metrics (by d']
+
+
+@pytest.mark.parametrize('options, name, p, kinds', [
+    (['--cfg=auto'], 'tiny-auto1-', None, 'ada, bgc'),         # StyleGAN2-ADA's presets augment
+    (['--aug=fixed', '--p=.3', '--augpipe=blit'], '-fixed-p0.3-blit-', .3, 'fixed, blit'),
+    (['--aug=ada', '--target=.8', '--augpipe=geom'], '-ada-target0.8-geom-', None, 'ada, geom'),
+])
+def test_augmented_runs(program, tmp_path, data, options, name, p, kinds):
+    code, out, err = program(f'--data={data}', *SMALL, *options)
+    assert code == 0, err
+    [run_dir] = (tmp_path / 'training-runs').iterdir()
+    assert name in run_dir.name and f'augmented ({kinds})' in (run_dir / 'log.txt').read_text()
+    recorded = json.loads((run_dir / 'training_options.json').read_text())
+    assert f'{recorded["aug"]}, {recorded["augpipe"]}' == kinds
+    *_, last = tiny.stats_lines(run_dir)
+    pipe = load_network_pkl(run_dir / 'network-snapshot-000000.pkl')['augment_pipe']
+    assert last['Progress/augment']['mean'] == pytest.approx(float(pipe.p))
+    assert p is None or float(pipe.p) == pytest.approx(p)
+    assert dict(pipe.init_kwargs) == PIPES[recorded['augpipe']]
 
 
 # ----- what it refuses --------------------------------------------------------------------------------------
@@ -168,7 +188,8 @@ def test_defaults_not_built_yet_are_warned_of_once(program, tmp_path, data):
     (['--batch=30', '--cfg=mspe-small'], '--batch=30: gives 30 images per pass, expected a multiple of 8'),
     (['--batch-gpu=5', '--cfg=mspe-small'], '--batch-gpu=5: expected a divisor of 32'),
     (['--gpus=2'], '--gpus=2: training on several GPUs is not built yet'),
-    (['--aug=ada'], '--aug=ada: augmentation is not built yet'),
+    (['--aug=noaug', '--augpipe=bg'], '--augpipe=bg: found --aug=noaug, expected --aug=ada'),
+    (['--aug=ada', '--p=.5'], '--p=0.5: expected a probability from 0 to 1, together with --aug=fixed'),
     (['--aug=fixed'], '--aug=fixed: expected --p'),
     (['--metrics=fid50k_full,kid50k_full'], '--metrics=fid50k_full,kid50k_full: metrics are not built yet'),
     (['--subset=41'], '--subset=41: found 40 pictures'),
