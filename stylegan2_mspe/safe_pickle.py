@@ -228,7 +228,9 @@ def _load_storage(data) -> _Storage:
     storage = load_torch(data)
     if not isinstance(storage, torch.storage.TypedStorage):
         raise Refused(f'holds a {type(storage).__name__} where tensor data are expected')
-    return _Storage(storage.untyped(), storage.dtype)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # torch's own: typed storages will go one day
+        return _Storage(storage.untyped(), storage.dtype)
 
 
 def load_torch(data: bytes, classes: Sequence[type] = ()) -> Any:
