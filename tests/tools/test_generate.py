@@ -10,29 +10,12 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from stylegan2_mspe import default_network, images, legacy, networks, rendering
+from stylegan2_mspe import default_network, images, rendering
 from stylegan2_mspe.pe import Canvas
-from tests.golden import fill
-from tools import generate
+from tests.drawn import assert_alike, expected, read, save
+from tools import drawing, generate
 
 ROOT = pathlib.Path(__file__).parents[2]
-
-
-def make_generator(img_channels=3, c_dim=0, pe='mspe'):
-    return fill(networks.Generator(
-        z_dim=8, c_dim=c_dim, w_dim=8, img_resolution=16, img_channels=img_channels,
-        mapping_kwargs=dict(num_layers=2),
-        synthesis_kwargs=dict(channel_base=64, channel_max=8, num_fp16_res=1, conv_clamp=256, pe=pe)))
-
-
-def save(path, **kwargs):
-    G = make_generator(**kwargs)
-    with torch.no_grad():   # filled networks are louder than trained ones: bring pictures into [-1, 1]
-        for block in G.synthesis.children():
-            block.torgb.weight.mul_(0.2)
-            block.torgb.bias.mul_(0.2)
-    legacy.save_network_pkl(path, G=G, D=None, G_ema=G, training_set_kwargs=None)
-    return G
 
 
 @pytest.fixture(scope='module')
@@ -55,26 +38,6 @@ def run(network, tmp_path, monkeypatch):
     return run
 
 
-def read(path):
-    with Image.open(path) as picture:
-        pixels = np.asarray(picture)
-    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-
-
-def expected(G, seed, canvas=None, noise_mode='const', psi=1, c=None):
-    z = torch.from_numpy(np.random.RandomState(seed).randn(1, G.z_dim))
-    return images.to_uint8(G(z, c, truncation_psi=psi, noise_mode=noise_mode, canvas=canvas)[0])
-
-
-def assert_alike(found, wanted):
-    """Equal but for the rounding of a level here and there: batches of other sizes add up in another
-    order.
-    """
-    assert found.shape == wanted.shape and wanted.std() > 10
-    difference = np.abs(found.astype(int) - wanted)
-    assert difference.max() <= 1 and (difference > 0).mean() < 0.01
-
-
 # ----- what is written --------------------------------------------------------------------------------------
 
 
@@ -89,8 +52,13 @@ def test_seeds_are_stylegan2s(run, network):
 def test_trunc_and_noise_mode(run, network):
     run('--seeds=1', '--trunc=0.5', '--noise_mode=none')
     assert_alike(read('o/seed0001.png'), expected(network[1], 1, noise_mode='none', psi=0.5))
-    run('--seeds=1', '--noise-mode=random')
-    assert read('o/seed0001.png').shape == (3, 16, 16)
+    drawn = []
+    for _ in range(2):
+        run('--seeds=1', '--noise-mode=random')
+        drawn.append(read('o/seed0001.png').astype(int))
+    assert drawn[0].shape == (3, 16, 16)
+    for other in (drawn[0], expected(network[1], 1)):
+        assert 0.1 < np.abs(drawn[1] - other).mean() < drawn[1].std()    # another noise, the same picture
 
 
 def test_each_shift_has_its_column_and_its_name(run, network):
@@ -200,6 +168,41 @@ def test_projected_latents(run, network, option):
     assert '--seeds is not used' in output
 
 
+def test_projected_latents_of_an_npy_file(run, network):
+    G = network[1]
+    ws = G.mapping(torch.randn([2, 8], generator=torch.Generator().manual_seed(1)), None).numpy()
+    for array, names in [(ws, ['grid.png', 'proj00.png', 'proj01.png']), (ws[1], ['proj00.png'])]:
+        np.save('p.npy', array)
+        files, _ = run('--projected-w=p.npy')
+        assert set(names) <= set(files)
+    second = G.synthesis(torch.from_numpy(ws[1:]), noise_mode='const')[0]
+    assert_alike(read('o/proj00.png'), images.to_uint8(second))
+    assert_alike(read('o/proj01.png'), read('o/proj00.png'))
+
+
+def test_latents_that_are_too_large(run, monkeypatch):
+    monkeypatch.setattr(drawing, 'MAX_LATENT_BYTES', 100)
+    np.savez('p.npz', w=np.zeros([1, 6, 8]))
+    with pytest.raises(ValueError, match='--projected-w=p.npz: found 512 bytes of w, expected an .npz'):
+        run('--projected-w=p.npz')
+    shape = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1099511627776, 6, 8), }"
+    header = b'\x93NUMPY\x01\x00\x76\x00' + shape
+    pathlib.Path('p.npy').write_bytes(header.ljust(127) + b'\n')
+    with pytest.raises(ValueError, match='--projected-w=p.npy: found .*expected an .npz or .npy'):
+        run('--projected-w=p.npy')
+    assert not pathlib.Path('o').exists()
+
+
+def test_device(run, network, monkeypatch):
+    run('--seeds=0', '--device=cpu')
+    assert_alike(read('o/seed0000.png'), expected(network[1], 0))
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    run('--seeds=1', '--device=auto')
+    assert_alike(read('o/seed0001.png'), expected(network[1], 1))
+    with pytest.raises(ValueError, match='--device=cuda: found no CUDA device'):
+        run('--seeds=0', '--device=cuda')
+
+
 @pytest.mark.parametrize('precision, most', [('bf16', 24), ('fp64', 1)])
 def test_precisions(run, network, precision, most):
     run('--seeds=0', f'--precision={precision}')
@@ -294,10 +297,12 @@ def test_errors_leave_one_sentence_and_exit_codes(network, tmp_path):
     (['--size=1x1000000000000'], ValueError, '--size=1x1000000000000'),
     (['--precision=fp16', '--device=cpu'], ValueError, '--precision=fp16'),
     (['--projected-w=none.npz'], ValueError, '--projected-w=none.npz: found no such file'),
-    (['--projected-w=text.npz'], ValueError, r'--projected-w=text.npz: found .* expected an .npz'),
+    (['--projected-w=text.npz'], ValueError, r'--projected-w=text.npz: found .* expected an .npz or .npy'),
     (['--projected-w=other.npz'], ValueError, 'is not a file in the archive'),
     (['--projected-w=shape.npz'], ValueError, r'found w of shape \[1, 2, 8\], expected .* \[N, 6, 8\]'),
     (['--projected-w=objects.npz'], ValueError, 'Object arrays'),
+    (['--projected-w=nan.npy'], ValueError, r'found w of shape \[1, 6, 8\] that is not finite'),
+    (['--projected-w=flat.npy'], ValueError, r'found w of shape \[8\], expected'),
     (['--network=text.npz'], ValueError, 'not a network file'),
     (['--network=cond.pkl'], ValueError, '--class: found nothing, expected 0 to 2'),
     (['--network=cond.pkl', '--class=3'], ValueError, '--class: found 3, expected 0 to 2'),
@@ -306,6 +311,8 @@ def test_bad_input(network, tmp_path, monkeypatch, arguments, code, text):
     monkeypatch.chdir(tmp_path)
     pathlib.Path('text.npz').write_text('hello')
     np.savez('other.npz', x=np.zeros(3))
+    np.save('nan.npy', np.full([1, 6, 8], np.nan))
+    np.save('flat.npy', np.zeros(8))
     np.savez('shape.npz', w=np.zeros([1, 2, 8]))
     np.savez('objects.npz', w=np.array([None, {}]))
     if '--network=cond.pkl' in arguments:

@@ -1,0 +1,175 @@
+"""What the programs that draw from a network share: options, opening it, latents of seeds and files."""
+
+import os
+import re
+import zipfile
+
+import click
+
+from tools import cli
+
+MAX_SEEDS = 1_000_000
+MAX_LATENT_BYTES = 1 << 30      # of a file of latents, unpacked
+
+
+class SeedsType(click.ParamType):
+    """Whole numbers and ranges: '0-15', '3,5,8', '1,4-6'."""
+
+    name = 'list'
+
+    def convert(self, value, param, ctx):
+        if not isinstance(value, str):
+            return value
+        ranges = []
+        for part in value.split(','):
+            match = re.fullmatch(r'\s*(\d{1,10})(?:\s*-\s*(\d{1,10}))?\s*', part, re.ASCII)
+            first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
+            if not 0 <= first <= last < 2 ** 32:
+                self.fail(f'found {value!r}, expected seeds from 0 to {2 ** 32 - 1}, such as 0-15 or 3,5,8')
+            ranges.append(range(first, last + 1))
+        if sum(map(len, ranges)) > MAX_SEEDS:
+            self.fail(f'found {sum(map(len, ranges))} seeds, expected at most {MAX_SEEDS}', param, ctx)
+        return [seed for numbers in ranges for seed in numbers]
+
+
+class ShiftType(click.ParamType):
+    """'K' (down and right) or 'DY,DX' in pixels of the trained picture, fractions allowed; gives (dy, dx)."""
+
+    name = 'K|DY,DX'
+
+    def convert(self, value, param, ctx):
+        if not isinstance(value, str):
+            return value
+        number = r'\s*([+-]?(?:\d+\.?\d*|\.\d+))\s*'
+        match = re.fullmatch(rf'{number}(?:,{number})?', value, re.ASCII)
+        shift = (float(match[1]), float(match[2] or match[1])) if match else (1e9, 0)
+        if max(map(abs, shift)) > 1e6:
+            self.fail(f'found {value!r}, expected pixels such as 16, -4.5 or 0,32', param, ctx)
+        return tuple(distance + 0.0 for distance in shift)
+
+
+OPTIONS = {
+    'network': click.option('--network', metavar='PKL', help='Network file or URL  [default: newest snapshot '
+                            'under ./training-runs, else the bundled network]'),
+    'trunc': click.option('--trunc', 'psi', type=float, default=1, show_default=True, help='Truncation psi'),
+    'class': click.option('--class', 'class_idx', type=int, help='Class label of a conditional network'),
+    'noise-mode': click.option('--noise-mode', type=click.Choice(['const', 'random', 'none']),
+                               default='const', show_default=True, help='Stored noise, fresh noise or none'),
+    'canvas': click.option('--canvas', 'box', type=cli.SizeType(), help='Draw this much of the world about '
+                           'the trained picture  [default: the trained size]'),
+    'size': click.option('--size', type=cli.SizeType(),
+                         help='Draw the canvas on this many pixels  [default: one to one]'),
+    'wrap': click.option('--wrap/--no-wrap', default=None, help='Shift round in a circle, or extrapolate  '
+                         '[default: round along an axis where the canvas has the trained length]'),
+    'precision': click.option('--precision', type=click.Choice(['fp32', 'fp16', 'bf16', 'fp64']),
+                              default='fp32', show_default=True, help='What to compute in; fp16 and bf16 '
+                              'concern the levels trained in half precision'),
+    'device': click.option('--device', type=click.Choice(['auto', 'cpu', 'cuda']), default='auto',
+                           show_default=True, help='Where to compute'),
+}
+
+
+def options(*names: str):
+    """Adds the shared options of those names to a program."""
+    def add(program):
+        for name in reversed(names):
+            program = OPTIONS[name](program)
+        return program
+    return add
+
+
+# ----- the network ------------------------------------------------------------------------------------------
+
+
+def open_network(network: str | None, device: str, precision: str):
+    """(G, path): the generator, ready on the device, of that file or of the default one, which is said."""
+    from stylegan2_mspe import legacy, rendering
+    from stylegan2_mspe.default_network import default_network
+
+    where = pick_device(device)
+    network = network or default_network()
+    print(f'Network: {network}')
+    return rendering.prepare(legacy.load_network_pkl(network)['G_ema'], where, precision), network
+
+
+def pick_device(name: str):
+    """'auto' is CUDA where there is some. Raises ValueError for CUDA where there is none."""
+    import torch
+
+    if name == 'cuda' and not torch.cuda.is_available():
+        raise ValueError('--device=cuda: found no CUDA device, expected one (or --device=cpu)')
+    return torch.device('cuda' if name != 'cpu' and torch.cuda.is_available() else 'cpu')
+
+
+def class_of(G, class_idx: int | None) -> int:
+    """Checks --class against the network; 0 for a network without classes."""
+    if G.c_dim == 0:
+        if class_idx is not None:
+            print('Note: --class is not used, the network has no classes.')
+        return 0
+    if class_idx is None or not 0 <= class_idx < G.c_dim:
+        found = 'nothing' if class_idx is None else class_idx
+        raise ValueError(f'--class: found {found}, expected 0 to {G.c_dim - 1} for this conditional network')
+    return class_idx
+
+
+def note_extrapolation(G, canvases) -> None:
+    """One line where a canvas shows much more of the world than the network has seen."""
+    from stylegan2_mspe import rendering
+
+    if any(map(rendering.is_extrapolated, canvases)):
+        print(f'Note: beyond three times the trained {G.img_resolution} pixels the picture is extrapolated.')
+
+
+# ----- latents ----------------------------------------------------------------------------------------------
+
+
+def seed_source(G, seeds: list[int], class_idx: int, psi: float):
+    """A function (start, stop) → ws [stop - start, num_ws, w_dim] of those seeds."""
+    import torch
+
+    from stylegan2_mspe import rendering
+
+    def latents(start, stop):
+        z = torch.from_numpy(rendering.seed_latents(seeds[start:stop], G.z_dim))
+        z = z.to(next(G.parameters()).device)
+        with torch.no_grad():
+            return G.mapping(z, rendering.class_labels(G, [class_idx] * len(z)), truncation_psi=psi)
+    return latents
+
+
+def read_projected_w(path: str, G):
+    """ws [N, num_ws, w_dim] of an .npz file, key `w` as the projector writes it, or of an .npy file.
+
+    A single latent may lack its first dimension. Raises ValueError, OSError.
+    """
+    import numpy as np
+    import torch
+
+    expected = f'expected an .npz or .npy file with numbers w of shape [N, {G.num_ws}, {G.w_dim}]'
+    if not os.path.isfile(path):
+        raise ValueError(f'--projected-w={path}: found no such file, {expected}')
+    try:
+        ws = np.array(_read_w(path), dtype=np.float64)
+    except Exception as error:  # numpy raises whatever zip, header or data stumble over
+        raise ValueError(f'--projected-w={path}: found {error}, {expected}') from error
+    shape = list(ws.shape)
+    ws = ws[np.newaxis] if ws.ndim == 2 else ws
+    if ws.ndim != 3 or ws.shape[1:] != (G.num_ws, G.w_dim) or not len(ws) or not np.isfinite(ws).all():
+        found = f'w of shape {shape}' + ('' if np.isfinite(ws).all() else ' that is not finite')
+        raise ValueError(f'--projected-w={path}: found {found}, {expected}')
+    return torch.from_numpy(ws).to(next(G.parameters()))
+
+
+def _read_w(path: str):
+    """The array in an .npy file, or `w` in an .npz; nothing is allocated that the file does not hold."""
+    import numpy as np
+
+    if not zipfile.is_zipfile(path):
+        return np.load(path, mmap_mode='r', allow_pickle=False)
+    with zipfile.ZipFile(path) as archive:
+        sizes = {info.filename: info.file_size for info in archive.infolist()}
+    if sizes.get('w.npy', 0) > MAX_LATENT_BYTES:
+        raise ValueError(f'{sizes["w.npy"]} bytes of w')
+    with np.load(path, allow_pickle=False) as file:
+        return file['w']

@@ -1,0 +1,105 @@
+"""Makes a film: latents that turn into one another, content that moves over the canvas, or both."""
+
+import os
+import pathlib
+import sys
+
+import click
+
+if not __package__:     # started as `python tools/gen_video.py`
+    sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+from tools import cli, drawing  # noqa: E402
+
+FRAMES = 60             # for each keyframe, or each stretch of the path
+MAX_FRAMES = 100_000
+
+
+class PathType(click.ParamType):
+    """'0,0 16,16 0,32@64x128': shifts K or DY,DX, with a canvas or not; gives pairs (shift, canvas)."""
+
+    name = 'path'
+
+    def convert(self, value, param, ctx):
+        if not isinstance(value, str):
+            return value
+        stops = []
+        for text in value.split():
+            shift, has_box, box = text.partition('@')
+            box = cli.SizeType().convert(box, param, ctx) if has_box else None
+            stops.append((drawing.ShiftType().convert(shift, param, ctx), box))
+        if not stops:
+            self.fail(f"found {value!r}, expected places such as '0,0 16,16 0,32'", param, ctx)
+        return stops
+
+
+@click.command(context_settings=cli.SETTINGS)
+@drawing.options('network')
+@click.option('--seeds', type=drawing.SeedsType(), help='Random seeds of the keyframes  [default: 0-3]')
+@click.option('--projected-w', metavar='FILE',
+              help='Latents of this .npz (key w) or .npy file as keyframes instead')
+@drawing.options('trunc', 'class', 'noise-mode')
+@click.option('--path', 'stops', type=PathType(), default='0', metavar='PLACES',
+              help="Way of the content over the canvas, in pixels of the trained picture: shifts such as "
+                   "'0,0 16,16 0,32', passed at an even pace; '@HxW' after one says how much of the world is "
+                   'in sight there')
+@drawing.options('canvas', 'size', 'wrap')
+@click.option('--frames', type=click.IntRange(1, MAX_FRAMES),
+              help=f'Length of the film  [default: {FRAMES} for each keyframe or stretch of the path]')
+@click.option('--fps', type=click.FloatRange(1, 120), default=30, show_default=True, help='Frames a second')
+@drawing.options('precision', 'device')
+@click.option('--output', '--outfile', metavar='FILE',
+              help='Film to write: .mp4 (needs imageio-ffmpeg), .gif, or a folder for numbered PNGs  '
+                   '[default: ./out/video.mp4, or .gif without imageio-ffmpeg]')
+def main(network, seeds, projected_w, psi, class_idx, noise_mode, stops, box, size, wrap, frames, fps,
+         precision, device, output):
+    """Makes a film. The latents of the keyframes follow one another along a smooth closed curve; the content
+    moves along --path.
+
+    \b
+    python tools/gen_video.py --seeds=0-5                         # digits into digits, a loop
+    python tools/gen_video.py --seeds=3 --path='0,0 0,64'         # once round to the right
+    python tools/gen_video.py --seeds=3 --path='0 0@128x128' --size=256x256     # zooms out
+    """
+    from stylegan2_mspe import images, rendering, video
+    from stylegan2_mspe.keyframes import Stop, looped_latents, travelled_canvases
+
+    output = output or os.path.join('out', 'video.mp4' if video.find_ffmpeg() else 'video.gif')
+    G, _ = drawing.open_network(network, device, precision)
+    ws = keyframes(G, seeds, projected_w, drawing.class_of(G, class_idx), psi)
+    stops = [Stop(shift, own_box or box) for shift, own_box in stops]
+    stretches = max(len(ws) if len(ws) > 1 else 0, len(stops) - 1)
+    if not stretches and frames is None:
+        raise ValueError('--seeds, --path: found a single keyframe and a single place, '
+                         'expected several of either, or --frames')
+    frames = frames or FRAMES * stretches
+
+    shown = size or stops[0].box or (G.img_resolution, G.img_resolution)
+    asked = f'--size={shown[0]}x{shown[1]}' if size else f'--canvas={shown[0]}x{shown[1]}'
+    batch = rendering.batch_that_fits(G, shown, asked)
+    ws = looped_latents(ws, frames)
+    canvases = travelled_canvases(stops, frames, G.img_resolution, shown, wrap)
+    drawing.note_extrapolation(G, set(canvases))
+
+    def draw():
+        for start in range(0, frames, batch):
+            part = slice(start, start + batch)
+            yield from rendering.render(G, ws[part], canvases[part], noise_mode)
+
+    with video.open_video(output, fps) as write:
+        for picture in cli.progress(draw(), total=frames, label='Drawing'):
+            write(images.to_pillow(picture))
+    print(f'Wrote {frames} frames, {frames / fps:.3g} seconds, to {output}')
+
+
+def keyframes(G, seeds, projected_w, class_idx, psi):
+    """ws [K, num_ws, w_dim] of the file, or of the seeds."""
+    if projected_w is None:
+        seeds = list(range(4)) if seeds is None else seeds
+        return drawing.seed_source(G, seeds, class_idx, psi)(0, len(seeds))
+    if seeds is not None:
+        print('Note: --seeds is not used with --projected-w.')
+    return drawing.read_projected_w(projected_w, G)
+
+
+if __name__ == '__main__':
+    cli.run(main)
