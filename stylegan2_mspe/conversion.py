@@ -26,6 +26,7 @@ from stylegan2_mspe.picture import decode_picture, describe, encode_png
 from stylegan2_mspe.sources import Item, Source
 
 CHUNK_ITEMS, CHUNK_BYTES = 64, 1 << 18  # of one task for a process: enough to pay for its way there and back
+WORTH_A_PROCESS = 8                     # pictures, where they are large
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 EPOCH = (1980, 1, 1, 0, 0, 0)           # of every zip entry, so that the same pictures make the same file
 
@@ -43,7 +44,7 @@ def convert(source: Source, dest: str, fit: Fit = Fit(), max_images: int | None 
     if max_images is not None and max_images < 1:
         raise ValueError(f'--max-images: found {max_images}, expected at least 1')
     total = source.count if max_images is None else min(source.count, max_images)
-    workers = min(workers or _cpu_count(), -(-total // CHUNK_ITEMS))
+    workers = min(workers or _cpu_count(), -(-total // WORTH_A_PROCESS))
     items = itertools.islice(source.items(), total)
     labels, shape = [], None
     with _open_dest(dest) as save, contextlib.closing(_map_ordered(items, fit, workers)) as results:

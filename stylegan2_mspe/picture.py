@@ -8,6 +8,9 @@ import numpy as np
 from PIL import Image
 
 EXTENSIONS = ('.png', '.jpg', '.jpeg', '.webp', '.bmp', '.gif', '.tif', '.tiff', '.ppm', '.pgm')
+# Of what Pillow knows: a file may be of another kind than its name says, and some kinds start programs (EPS).
+Image.init()
+FORMATS = tuple(kind for kind in ('PNG', 'JPEG', 'WEBP', 'BMP', 'GIF', 'TIFF', 'PPM') if kind in Image.OPEN)
 MAX_PIXELS = 1 << 28
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2    # Pillow warns above it, and refuses above twice as many
 MODES = {1: 'L', 3: 'RGB', 4: 'RGBA'}
@@ -28,7 +31,7 @@ def decode_picture(data: bytes, name: str) -> np.ndarray:
     MAX_PIXELS, which is seen in its header, before anything is unpacked.
     """
     try:
-        picture = Image.open(io.BytesIO(data))
+        picture = Image.open(io.BytesIO(data), formats=FORMATS)
         picture.load()
     except MemoryError:
         raise

@@ -221,6 +221,14 @@ def test_other_modes_are_converted_and_16_bits_refused():
         decode(Image.fromarray(np.zeros([8, 8], np.uint16)))
 
 
+@pytest.mark.parametrize('kind', ['png', 'jpeg', 'webp', 'bmp', 'gif', 'tiff', 'ppm'])
+def test_every_kind_of_file(kind):
+    buffer, picture = io.BytesIO(), Image.linear_gradient('L').convert('RGB').resize([8, 6])
+    picture.save(buffer, kind)
+    found = decode_picture(buffer.getvalue(), 'x')
+    assert found.shape == (6, 8, 3) and np.abs(found - np.asarray(picture).astype(int)).max() < 16
+
+
 @pytest.mark.parametrize('channels', [1, 3, 4])
 def test_png_round_trip(channels):
     array = np.random.RandomState(0).randint(0, 256, [5, 9, channels], np.uint8)

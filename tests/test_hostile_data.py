@@ -5,6 +5,7 @@ unpacked, nothing left behind.
 import io
 import json
 import struct
+import subprocess
 import time
 import zipfile
 import zlib
@@ -143,6 +144,14 @@ def test_pictures_of_more_than_2_28_pixels(tmp_path):
     Image.new('1', (2 ** 14, 2 ** 13 + 1)).save(buffer, 'png')      # above Pillow's own limit, below ours
     with pytest.warns(Image.DecompressionBombWarning):
         assert decode_picture(buffer.getvalue(), 'x').shape == (2 ** 13 + 1, 2 ** 14, 1)
+
+
+def test_pictures_that_are_programs(tmp_path, monkeypatch):
+    started = []
+    monkeypatch.setattr(subprocess, 'Popen', lambda *args, **_: started.append(args))
+    eps = b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n(x) run\n%%EOF\n'
+    path = write_zip(tmp_path / 'a.zip', {'0.png': eps})
+    assert 'do not decode (unknown format)' in refused(path, tmp_path) and not started
 
 
 # ----- labels -----------------------------------------------------------------------------------------------

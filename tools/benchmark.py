@@ -184,17 +184,18 @@ def compare_datasets(rounds):
         runs = {'plain loop': lambda: plain_loop(source, dest),
                 'one process': lambda: convert(open_source(source), dest, fit, workers=1),
                 f'{cores} cores': lambda: convert(open_source(source), dest, fit, workers=cores)}
-        speeds = {name: [] for name in runs}
+        walls, per_core = {name: [] for name in runs}, {name: [] for name in runs}
         for _ in range(rounds):
             for name, run in runs.items():
-                start = time.perf_counter()
+                start, used = time.perf_counter(), sum(os.times()[:4])
                 run()
-                speeds[name].append(PHOTOS / (time.perf_counter() - start))
-    parts = [f'{name} {statistics.median(values):.0f} img/s' for name, values in speeds.items()]
-    plain, one, all_cores = speeds.values()
-    parts.append(f'one process/plain {statistics.median(a / b for a, b in zip(one, plain)):.2f}x')
-    parts.append(f'per core/plain {statistics.median(a / b / cores for a, b in zip(all_cores, plain)):.2f}x')
-    click.echo(f'dataset, {PHOTO_SIZE[0]}x{PHOTO_SIZE[1]} JPEG to {DATASET_SIZE}: ' + '   '.join(parts))
+                walls[name].append(PHOTOS / (time.perf_counter() - start))
+                per_core[name].append(PHOTOS / (sum(os.times()[:4]) - used))
+    click.echo(f'dataset, {PHOTO_SIZE[0]}x{PHOTO_SIZE[1]} JPEG to {DATASET_SIZE}:')
+    for name in runs:
+        ratio = statistics.median(a / b for a, b in zip(per_core[name], per_core['plain loop']))
+        click.echo(f'    {name}: {statistics.median(walls[name]):.0f} img/s, {statistics.median(per_core[name]):.0f} '
+                   f'for each second of a core, {ratio:.2f}x the plain loop')
 
 
 def write_photos(path):
