@@ -2,8 +2,8 @@
 
 After Karras et al. 2020, "Training Generative Adversarial Networks with Limited Data", appendix B. One file
 that needs of this project only torch_utils' public names, because network pickles carry its text and other
-checkouts run it. What happens to each picture is drawn on the CPU, so that nothing waits for a GPU to tell,
-and pictures to which a stage does nothing skip it.
+checkouts run it. What happens to each picture is drawn on the CPU, where it is known at once which pictures a
+stage leaves alone; these skip it.
 """
 
 import functools
@@ -283,15 +283,20 @@ def apply_to(chosen, function, images, parameters):
     index = chosen.nonzero().flatten()
     if len(index) == 0:
         return images
-    there = index.to(images.device)
-    return images.index_copy(0, there, function(images[there], parameters[index.to(parameters.device)]))
+    there = sent(index, images.device)
+    return images.index_copy(0, there, function(images[there], parameters[index]))
+
+
+def sent(tensor, device, dtype=None):
+    """On the device, without waiting for it."""
+    return tensor.to(dtype or tensor.dtype).to(device, non_blocking=True)
 
 
 def copy_pixels(images, positions):
     count, channels, height, width = images.shape
     x, y, _ = pixel_places(positions, height, width).round().long().unbind(dim=1)
     source = mirrored(y, height) * width + mirrored(x, width)                           # [N, H·W]
-    source = source.to(images.device)[:, None].expand(-1, channels, -1)
+    source = sent(source, images.device)[:, None].expand(-1, channels, -1)
     return images.flatten(2).gather(2, source).reshape(images.shape)
 
 
@@ -309,49 +314,47 @@ def mirrored(index, size):
     return (size - 1) - (index % (2 * (size - 1)) - (size - 1)).abs()
 
 
-def mirror_pad(images, left, right, top, bottom):
+def mirror_pad(images, margin):
     """Adds a margin that mirrors the picture, of any width."""
     height, width = images.shape[2:]
-    if max(left, right) < width and max(top, bottom) < height:
-        return F.pad(images, [left, right, top, bottom], mode='reflect')
-    rows = mirrored(torch.arange(-top, height + bottom, device=images.device), height)
-    cols = mirrored(torch.arange(-left, width + right, device=images.device), width)
+    if margin < min(height, width):
+        return F.pad(images, [margin] * 4, mode='reflect')
+    rows, cols = (mirrored(torch.arange(-margin, size + margin, device=images.device), size)
+                  for size in (height, width))
     return images[:, :, rows][:, :, :, cols]
 
 
 def resample(images, positions, taps, delay):
     """Doubles the resolution, takes each point of the doubled result from there (bilinear), and halves it.
 
-    `taps` [K] are orthonormal up to their sum, which is 1, so that a picture that stays where it is would be
-    given back exactly; `delay` is their centre of mass.
+    `taps` [K] are orthonormal up to their sum, which is 1, so that what stays is given back inside
+    the border; `delay` is their centre of mass.
     """
     height, width = images.shape[2:]
     last = len(taps) - 1
-    # As upfirdn2d counts them, point k of the doubled result is at pixel (k - delay)/2 of the result, and
-    # point k of the doubled picture at pixel (k - delay + last)/2 of the padded one.
-    fine_size = 2 * height - 1 + last, 2 * width - 1 + last                 # all that the halving looks at
-    pixels = positions @ stretching(.5, .5) @ moving(-delay, -delay)
-    left, top, right, bottom = margins(pixels, fine_size, (height, width), (last - delay) / 2, delay / 2)
+    margin = math.ceil(max(delay, last - delay) / 2)    # so that all of the picture is doubled
     # On a CPU, a dense matrix for each side of a small picture takes a quarter of a filter's time.
     dense = images.device.type == 'cpu' and max(height, width) <= 256
-    x = double(images, taps, (left, right, top, bottom), dense)
-    points = moving(delay - last, delay - last) @ stretching(2, 2) @ moving(left, top) @ pixels
+    x = double(images, taps, margin, dense)
+    # As upfirdn2d counts them, point k of the doubled result is at pixel (k - delay)/2 of the result, and
+    # point k of the doubled picture at pixel (k - delay + last)/2 - margin of the picture.
+    relative = stretching(1 / max(width - 1, 1), 1 / max(height - 1, 1)) @ positions  # outermost pixels: 0, 1
+    points = relative @ stretching(.5, .5) @ moving(-delay, -delay)
+    grid = affine_grid(sent(points, x.device, x.dtype), 2 * height - 1 + last, 2 * width - 1 + last)
+    grid = grid.sub_((grid / 2).round_(), alpha=2).abs_()       # mirrored beyond them, again and again
     # grid_sample counts from -1 to 1 between outer edges.
-    relative = moving(-1, -1) @ stretching(2 / x.shape[3], 2 / x.shape[2]) @ moving(.5, .5) @ points
-    x = grid_sample_gradfix.grid_sample(x, affine_grid(relative.to(x.device, x.dtype), *fine_size))
-    return halve(x, taps, dense)
+    sizes = torch.tensor([[width, height], [x.shape[3], x.shape[2]]], dtype=torch.float64)
+    first = (2 * (2 * margin + delay - last) + 1) / sizes[1] - 1
+    step = 4 * (sizes[0] - 1) / sizes[1]
+    grid = grid.mul_(sent(step, x.device, x.dtype)).add_(sent(first, x.device, x.dtype))
+    return halve(grid_sample_gradfix.grid_sample(x, grid), taps, dense)
 
 
 def double(images, taps, margin, dense):
-    """Mirrors a margin (left, right, top, bottom) around the picture and doubles its resolution, as far as
-    `taps` find pixels.
-    """
+    """Mirrors a margin around the picture and doubles its resolution, as far as `taps` find pixels."""
     if not dense:
-        return upfirdn2d.upfirdn2d(mirror_pad(images, *margin), taps, up=2, gain=4)
-    left, right, top, bottom = margin
-    height, width = images.shape[2:]
-    over_rows = doubling(taps, height, top, bottom).to(images.dtype)
-    over_cols = doubling(taps, width, left, right).to(images.dtype)
+        return upfirdn2d.upfirdn2d(mirror_pad(images, margin), taps, up=2, gain=4)
+    over_rows, over_cols = (doubling(taps, size, margin).to(images.dtype) for size in images.shape[2:])
     return over_rows @ (images @ over_cols.T)
 
 
@@ -363,9 +366,9 @@ def halve(images, taps, dense):
     return over_rows @ (images @ over_cols.T)
 
 
-def doubling(taps, size, before, after):
-    """[2·(before + size + after) - K + 1, size]: what each point gets of each pixel, mirrored ones added."""
-    padded = torch.arange(-before, size + after)
+def doubling(taps, size, margin):
+    """[2·(size + 2·margin) - K + 1, size]: what each point gets of each pixel, mirrored ones added."""
+    padded = torch.arange(-margin, size + margin)
     points = spread_taps(2 * taps, len(padded)).T[len(taps) - 1:2 * len(padded)]
     return points.new_zeros([len(points), size]).index_add_(1, mirrored(padded, size), points)
 
@@ -376,22 +379,6 @@ def spread_taps(taps, count):
     for tap, value in enumerate(taps):
         rows[range(count), range(tap, tap + 2 * count, 2)] = value
     return rows
-
-
-def margins(pixels, fine_size, size, before, after):
-    """Whole pixels (left, top, right, bottom) to add so that nothing outside is ever looked at.
-
-    `before` and `after` are what the doubling needs of pixels on either side. Bounded by about twice the
-    picture's longer side, as memory is: what is seen from that far away ends in zeros.
-    """
-    rows, cols = (torch.tensor([0., length - 1], dtype=torch.float64) for length in fine_size)
-    corners = torch.stack([cols.repeat(2), rows.repeat_interleave(2), torch.ones_like(rows).repeat(2)])
-    reach = (pixels @ corners)[:, :2]                                       # [N, 2, 4]
-    end = torch.tensor([[size[1]], [size[0]]], dtype=torch.float64)
-    needed = torch.stack([(before - reach).amax(dim=(0, 2)), (reach + after + 1 - end).amax(dim=(0, 2))])
-    # The rounding of positions must not decide whether one pixel more is needed.
-    bounded = torch.minimum((needed - 1e-6).ceil().clamp(min=0), 2 * end.max() + 16)
-    return [int(margin) for margin in bounded.flatten()]
 
 
 def affine_grid(matrices, height, width):
@@ -428,7 +415,7 @@ def recolour(images, colours):
     """
     if (colours == torch.eye(4, dtype=colours.dtype)).all():
         return images
-    colours = colours[:, :3].to(images.device, images.dtype)
+    colours = sent(colours[:, :3], images.device, images.dtype)
     count = 3 if images.shape[1] >= 3 else 1
     if count == 1:
         colours = torch.stack([colours[:, :, :3].sum(dim=2), colours[:, :, 3]], dim=2)
@@ -463,15 +450,15 @@ def filter_bank(taps):
 def amplify_bands(images, gains, bank):
     """Multiplies the frequency bands of each picture by `gains` [N, 4], along rows and along columns."""
     changed = (gains != 1).any(dim=1)
-    kernels = gains.to(images.device, images.dtype) @ bank.to(images.dtype)
-    return apply_to(changed, filter_each, images, kernels)
+    return apply_to(changed, functools.partial(filter_each, bank=bank), images, gains)
 
 
-def filter_each(images, kernels):
-    """Filters picture n with kernels[n] [K], K odd, along both axes; mirrored beyond the border."""
+def filter_each(images, gains, bank):
+    """Filters along both axes, mirrored beyond the border."""
+    kernels = sent(gains, images.device, images.dtype) @ bank.to(images.dtype)     # [N, 43]
     count, channels, height, width = images.shape
     margin = kernels.shape[1] // 2
-    x = mirror_pad(images, *[margin] * 4).flatten(0, 1)[None]
+    x = mirror_pad(images, margin).flatten(0, 1)[None]
     kernels = kernels.repeat_interleave(channels, dim=0)[:, None]
     x = conv2d_gradfix.conv2d(x, kernels[:, :, None, :], groups=count * channels)
     x = conv2d_gradfix.conv2d(x, kernels[:, :, :, None], groups=count * channels)
@@ -485,7 +472,8 @@ def add_noise(images, std):
     """Adds to each picture normal noise of its own standard deviation `std` [N]."""
     if not std.any():
         return images
-    return images + torch.randn_like(images) * std.to(images.device, images.dtype)[:, None, None, None]
+    std = sent(std, images.device, images.dtype)
+    return images + torch.randn_like(images) * std[:, None, None, None]
 
 
 def cut_out(images, size, x, y):
@@ -493,6 +481,6 @@ def cut_out(images, size, x, y):
     inside = []
     for length, centre in ((images.shape[2], y), (images.shape[3], x)):
         place = (torch.arange(length, dtype=centre.dtype) + .5) / length
-        inside.append(((place - centre[:, None]).abs() < size[:, None] / 2).to(images.device))
+        inside.append(sent((place - centre[:, None]).abs() < size[:, None] / 2, images.device))
     rows, cols = inside
     return images.masked_fill((rows[:, :, None] & cols[:, None, :])[:, None], 0)

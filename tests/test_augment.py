@@ -209,22 +209,27 @@ def test_resampling_what_stays_gives_it_back():
     x = noise(2, 3, 13, 18)
     positions = torch.eye(3, dtype=torch.float64).repeat(2, 1, 1)
     made = augment.resample(x, positions, EXACT_TAPS, augment.DELAY_SYM6)
-    torch.testing.assert_close(made, x, rtol=0, atol=1e-10)
+    inside = np.s_[..., 6:-6, 6:-6]     # of the reach of two filters
+    torch.testing.assert_close(made[inside], x[inside], rtol=0, atol=1e-10)
+    x = waves(2, 3, 13, 18)
+    made = augment.resample(x, positions, EXACT_TAPS, augment.DELAY_SYM6)
+    assert float((made - x).abs().max()) < .1 * float(x.std())      # the filter is not quite symmetric
 
 
 def test_mirroring_by_resampling_is_nearly_a_copy():
-    """The filter is not quite symmetric; what copies of whole pixels avoid is small also where it is used."""
+    """The filter is not quite symmetric: an error that copies of whole pixels avoid, and small elsewhere."""
     x = waves(2, 3, 31, 40)
     positions = torch.tensor([[-1., 0, 39], [0, 1, 0], [0, 0, 1]], dtype=torch.float64).repeat(2, 1, 1)
     made = augment.resample(x, positions, EXACT_TAPS, augment.DELAY_SYM6)
-    assert float((made - x.flip(3)).abs()[..., 4:-4].max()) < .01 * float(x.std())
+    error = (made - x.flip(3)).abs() / x.std()
+    assert float(error[..., 6:-6, 6:-6].max()) < .01 and float(error.max()) < .1
 
 
 def test_dense_matrices_and_filters_agree():
     x = noise(4, 2, 9, 15)
-    margin = (3, 40, 9, 0)      # wider than the picture
-    torch.testing.assert_close(augment.double(x, EXACT_TAPS, margin, True),
-                               augment.double(x, EXACT_TAPS, margin, False), rtol=0, atol=1e-12)
+    for margin in (0, 3, 40):       # also wider than the picture
+        torch.testing.assert_close(augment.double(x, EXACT_TAPS, margin, True),
+                                   augment.double(x, EXACT_TAPS, margin, False), rtol=0, atol=1e-12)
     fine = noise(2, 3, 28, 36)
     torch.testing.assert_close(augment.halve(fine, EXACT_TAPS, True), augment.halve(fine, EXACT_TAPS, False),
                                rtol=0, atol=1e-12)
