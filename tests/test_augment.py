@@ -129,6 +129,28 @@ def test_derivatives_of_all_together():
     assert torch.autograd.gradgradcheck(lambda x: call(x).square(), x, fast_mode=True)
 
 
+@pytest.mark.parametrize('shape', [(8, 3, 12, 20), (4, 1, 9, 7), (5, 4, 16, 16)])
+def test_nothing_is_left_on_another_device(shape, monkeypatch):
+    """The meta device computes shapes only, and refuses to be mixed with the CPU as a GPU does."""
+    monkeypatch.setattr(augment.conv2d_gradfix, 'conv2d', torch.nn.functional.conv2d)  # no autocast for meta
+    made = AugmentPipe(**PIPES['bgcfnc']).to('meta')
+    made.p = torch.tensor(.8)       # has to be a number
+    x = torch.empty(shape, device='meta', requires_grad=True)
+    [slopes] = torch.autograd.grad(made(x).square().sum(), x, create_graph=True)
+    assert slopes.shape == shape and slopes.requires_grad and slopes.is_meta
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
+def test_a_gpu_does_the_same():
+    made = pipe(.8, **PIPES['bgcf'], cutout=1)
+    x = noise(6, 3, 20, 28, dtype=torch.float32)
+    results = []
+    for device in ('cpu', 'cuda'):
+        torch.manual_seed(7)
+        results.append(made.to(device)(x.to(device)).cpu())
+    torch.testing.assert_close(results[1], results[0], rtol=0, atol=1e-3)
+
+
 # ----- places -----------------------------------------------------------------------------------------------
 
 
