@@ -1,6 +1,7 @@
 """Fig. 2: does a digit stay the same digit when it is moved? Similarity (Eq. C) after every shift.
 
-The shifted picture's 32 x 32 patch is compared with the unshifted one's, in grey, with the stored noise left where it is.
+The shifted picture's 32 x 32 patch is compared with the unshifted one's, in grey, with the stored noise left
+where it is.
 """
 
 import dataclasses
@@ -29,13 +30,14 @@ class Curve:
 
 def measure(networks: Mapping[str, torch.nn.Module], seeds: Sequence[int],
             progress: Callable[[Iterable], Iterable] = iter) -> list[Curve]:
-    """Similarity of each network's pictures of these seeds at every shift, on a circle of the trained size."""
+    """Similarity of each network's pictures of these seeds at every shift, round the trained size."""
     curves = []
     for name, G in networks.items():
         for direction in DIRECTIONS:
             shifts = similarity.along(direction, SHIFTS)
             values = similarity.shift_similarity(G, shifts, seeds, progress=progress)
-            error = values.std(axis=1, ddof=1) / np.sqrt(len(seeds)) if len(seeds) > 1 else np.zeros(len(shifts))
+            several = len(seeds) > 1
+            error = values.std(axis=1, ddof=1) / np.sqrt(len(seeds)) if several else np.zeros(len(shifts))
             curves.append(Curve(name, direction, values.mean(axis=1).tolist(), error.tolist()))
     return curves
 
@@ -51,8 +53,9 @@ def summary(curve: Curve) -> str:
 def plot(curves: Sequence[Curve]) -> Image.Image:
     """The curves over the shift."""
     named = {f'{curve.network}, {curve.direction}': (SHIFTS, curve.mean) for curve in curves}
-    return plots.line_plot(named, title='Similarity of a digit with itself after a shift', x_label='shift, pixels',
-                           y_label='similarity (Eq. C)', y_range=(0, 1), x_ticks=range(0, 33, 4))
+    return plots.line_plot(named, title='Similarity of a digit with itself after a shift',
+                           x_label='shift, pixels', x_ticks=range(0, 33, 4),
+                           y_label='similarity (Eq. C)', y_range=(0, 1))
 
 
 def digits(networks: Mapping[str, torch.nn.Module], seeds: Sequence[int]) -> Image.Image:
@@ -61,8 +64,8 @@ def digits(networks: Mapping[str, torch.nn.Module], seeds: Sequence[int]) -> Ima
     rows, labels = [], []
     for name, G in networks.items():
         ws = rendering.seed_ws(G, seeds)
-        columns = [rendering.render(G, ws, rendering.request_canvas(G.img_resolution, shift=shift)) for shift in shifts]
-        rows += zip(*columns)
+        canvases = [rendering.request_canvas(G.img_resolution, shift=shift) for shift in shifts]
+        rows += zip(*(rendering.render(G, ws, canvas) for canvas in canvases))
         labels += [f'{name}, seed {seed}' for seed in seeds]
     heads = [f'{dy} down' if dy else f'{dx} right' if dx else 'unshifted' for dy, dx in shifts]
     return images.labelled_grid(rows, labels, heads, 'The same latents, elsewhere')

@@ -1,7 +1,7 @@
 // The passes over feature maps that PyTorch would make one by one, each as one loop over memory.
 //
-// Feature maps are channels-last, [N, H, W, C] in memory, float or bfloat16 (its bits in uint16_t); everything else is float.
-// Arithmetic is float. No header of torch is needed: pointers and sizes come through ctypes.
+// Feature maps are channels-last, [N, H, W, C] in memory, float or bfloat16 (its bits in uint16_t); everything
+// else is float. Arithmetic is float. No header of torch is needed: pointers and sizes come through ctypes.
 
 #include <algorithm>
 #include <cmath>
@@ -59,7 +59,9 @@ inline void store_one(uint16_t* to, float value) {
     *to = value != value ? 0x7fc0 : (uint16_t)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
 }
 
-inline floats select(ints mask, floats yes, floats no) { return (floats)((mask & (ints)yes) | (~mask & (ints)no)); }
+inline floats select(ints mask, floats yes, floats no) {
+    return (floats)((mask & (ints)yes) | (~mask & (ints)no));
+}
 
 // The sum of the sixteen, by halves.
 inline float total(floats value) {
@@ -83,7 +85,6 @@ struct Epilogue {
     int64_t rows_stride, cols_stride;
     int64_t rows_first;         // whether rows go to the first half of the channels
     float gamma, slope, gain, clamp;        // clamp < 0: none
-
 };
 
 // What an epilogue needs along one row of pixels, for 16 channels: loaded once, before the pixels.
@@ -103,7 +104,8 @@ struct EpilogueRow {
         const bool first = channel < half;
         const int64_t within = first ? channel : channel - half;
         const bool by_row = first == (e.rows_first != 0);
-        encoding = by_row ? e.rows + sample * e.rows_stride + i * half + within : e.cols + sample * e.cols_stride + within;
+        encoding = by_row ? e.rows + sample * e.rows_stride + i * half + within
+                          : e.cols + sample * e.cols_stride + within;
         encoding_step = by_row ? 0 : half;
     }
 
@@ -136,19 +138,22 @@ void epilogue_forward(const Epilogue& e, const T* x, T* y, int threads) {
 // From the gradient gy of y: gx, and per band of rows the sums that make the gradients of scale, bias and gamma:
 // sums [bands of all samples, 3, C]; gnoise [N, H, W] or null. A band lies within one sample.
 template <class T>
-void epilogue_backward(const Epilogue& e, const T* x, const T* gy, T* gx, float* sums, float* gnoise, int64_t band, int threads) {
+void epilogue_backward(const Epilogue& e, const T* x, const T* gy, T* gx, float* sums, float* gnoise,
+                       int64_t band, int threads) {
     const floats gain = splat(e.gain), bent = splat(e.gain * e.slope);
     const floats limit = splat(e.clamp < 0 ? INFINITY : e.clamp);
     const int64_t bands = (e.height + band - 1) / band;
 #pragma omp parallel for num_threads(threads)
     for (int64_t task = 0; task < e.count * bands; task++) {
-        const int64_t sample = task / bands, first = task % bands * band, last = std::min(first + band, e.height);
-        if (gnoise) std::fill(gnoise + (sample * e.height + first) * e.width, gnoise + (sample * e.height + last) * e.width, 0.0f);
+        const int64_t sample = task / bands;
+        const int64_t first = task % bands * band, last = std::min(first + band, e.height);
+        const int64_t above = sample * e.height;        // rows of the samples before
+        if (gnoise) std::fill(gnoise + (above + first) * e.width, gnoise + (above + last) * e.width, 0.0f);
         for (int64_t channel = 0; channel < e.channels; channel += LANES) {
             floats gscale{}, gbias{}, ggamma{};
             for (int64_t i = first; i < last; i++) {
                 const EpilogueRow r(e, sample, i, channel);
-                const int64_t pixels = (sample * e.height + i) * e.width, start = pixels * e.channels + channel;
+                const int64_t pixels = (above + i) * e.width, start = pixels * e.channels + channel;
                 for (int64_t j = 0; j < e.width; j++) {
                     const int64_t at = start + j * e.channels;
                     const floats input = load(x + at), gradient = load(gy + at);
@@ -172,11 +177,13 @@ void epilogue_backward(const Epilogue& e, const T* x, const T* gy, T* gx, float*
 
 // y[n, p, c] = x[n, p, c] * scale[n, c]
 template <class T>
-void scale_forward(const T* x, const float* scale, T* y, int64_t count, int64_t pixels, int64_t channels, int threads) {
+void scale_forward(const T* x, const float* scale, T* y, int64_t count, int64_t pixels, int64_t channels,
+                   int threads) {
     const int64_t band = 256, bands = (pixels + band - 1) / band;
 #pragma omp parallel for num_threads(threads)
     for (int64_t task = 0; task < count * bands; task++) {
-        const int64_t sample = task / bands, first = task % bands * band, last = std::min(first + band, pixels);
+        const int64_t sample = task / bands;
+        const int64_t first = task % bands * band, last = std::min(first + band, pixels);
         for (int64_t channel = 0; channel < channels; channel += LANES) {
             const floats factor = load(scale + sample * channels + channel);
             for (int64_t pixel = sample * pixels + first; pixel < sample * pixels + last; pixel++)
@@ -187,8 +194,8 @@ void scale_forward(const T* x, const float* scale, T* y, int64_t count, int64_t 
 
 // gx = gy * scale, and per sample gscale[n, c] = sum over pixels of gy * x, in one pass.
 template <class T>
-void scale_backward(const T* x, const float* scale, const T* gy, T* gx, float* gscale, int64_t count, int64_t pixels, int64_t channels,
-                    int threads) {
+void scale_backward(const T* x, const float* scale, const T* gy, T* gx, float* gscale,
+                    int64_t count, int64_t pixels, int64_t channels, int threads) {
     const int64_t blocks = channels / LANES;
 #pragma omp parallel for num_threads(threads)
     for (int64_t task = 0; task < count * blocks; task++) {
@@ -211,7 +218,8 @@ struct Taps {
     std::vector<int64_t> from;
     std::vector<float> weight;
 
-    Taps(const float* filter, int64_t taps, int64_t up, int64_t down, int64_t pad, int64_t inputs, int64_t outputs) {
+    Taps(const float* filter, int64_t taps, int64_t up, int64_t down, int64_t pad,
+         int64_t inputs, int64_t outputs) {
         for (int64_t out = 0; out < outputs; out++) {
             begin.push_back(from.size());
             for (int64_t tap = 0; tap < taps; tap++) {
@@ -225,9 +233,11 @@ struct Taps {
     }
 };
 
-// out[at] = the sum over taps of weight[tap] * in[from[tap] * stride + at], for at < length; K = number of taps, 0 = any.
+// out[at] = the sum over taps of weight[tap] * in[from[tap] * stride + at], for at < length.
+// K is the number of taps; 0 = any, namely `taps`.
 template <int K, class T, class U>
-inline void weighted_sum(const T* in, const int64_t* from, const float* weight, int64_t taps, int64_t stride, int64_t length, U* out) {
+inline void weighted_sum(const T* in, const int64_t* from, const float* weight, int64_t taps, int64_t stride,
+                         int64_t length, U* out) {
     const int64_t count = K ? K : taps;
     int64_t at = 0;
     for (; at + LANES <= length; at += LANES) {
@@ -244,7 +254,8 @@ inline void weighted_sum(const T* in, const int64_t* from, const float* weight, 
 
 // The same with the usual numbers of taps, [1, 3, 3, 1] with and without stuffed zeros, known to the compiler.
 template <class T, class U>
-inline void weighted_sum(const T* in, const Taps& axis, int64_t output, int64_t stride, int64_t length, U* out) {
+inline void weighted_sum(const T* in, const Taps& axis, int64_t output, int64_t stride, int64_t length,
+                         U* out) {
     const int64_t begin = axis.begin[output], taps = axis.begin[output + 1] - begin;
     const int64_t* from = axis.from.data() + begin;
     const float* weight = axis.weight.data() + begin;
@@ -256,9 +267,11 @@ inline void weighted_sum(const T* in, const Taps& axis, int64_t output, int64_t 
 }
 
 // upfirdn2d with a separable filter (correlation): down the columns into one row of floats, then along that row.
+// sizes: count, height, width, out_height, out_width, channels.
 template <class T>
-void resample(const T* x, T* y, const Taps& vertical, const Taps& horizontal, int64_t count, int64_t height, int64_t width,
-              int64_t out_height, int64_t out_width, int64_t channels, int threads) {
+void resample(const T* x, T* y, const Taps& vertical, const Taps& horizontal, const int64_t* sizes, int threads) {
+    const int64_t count = sizes[0], height = sizes[1], width = sizes[2];
+    const int64_t out_height = sizes[3], out_width = sizes[4], channels = sizes[5];
 #pragma omp parallel num_threads(threads)
     {
         std::vector<float> line(width * channels);
@@ -266,8 +279,10 @@ void resample(const T* x, T* y, const Taps& vertical, const Taps& horizontal, in
         for (int64_t row = 0; row < count * out_height; row++) {
             const T* picture = x + row / out_height * height * width * channels;
             weighted_sum(picture, vertical, row % out_height, width * channels, width * channels, line.data());
-            for (int64_t j = 0; j < out_width; j++)
-                weighted_sum(line.data(), horizontal, j, channels, channels, y + (row * out_width + j) * channels);
+            for (int64_t j = 0; j < out_width; j++) {
+                T* pixel = y + (row * out_width + j) * channels;
+                weighted_sum(line.data(), horizontal, j, channels, channels, pixel);
+            }
         }
     }
 }
@@ -278,34 +293,39 @@ void resample(const T* x, T* y, const Taps& vertical, const Taps& horizontal, in
 extern "C" {
 
 void mspe_epilogue_forward(const Epilogue* e, const void* x, void* y, int bfloat16, int threads) {
-    bfloat16 ? epilogue_forward(*e, (const uint16_t*)x, (uint16_t*)y, threads) : epilogue_forward(*e, (const float*)x, (float*)y, threads);
+    bfloat16 ? epilogue_forward(*e, (const uint16_t*)x, (uint16_t*)y, threads)
+             : epilogue_forward(*e, (const float*)x, (float*)y, threads);
 }
 
-void mspe_epilogue_backward(const Epilogue* e, const void* x, const void* gy, void* gx, float* sums, float* gnoise, int64_t band,
-                            int bfloat16, int threads) {
-    bfloat16 ? epilogue_backward(*e, (const uint16_t*)x, (const uint16_t*)gy, (uint16_t*)gx, sums, gnoise, band, threads)
-             : epilogue_backward(*e, (const float*)x, (const float*)gy, (float*)gx, sums, gnoise, band, threads);
+void mspe_epilogue_backward(const Epilogue* e, const void* x, const void* gy, void* gx, float* sums,
+                            float* gnoise, int64_t band, int bfloat16, int threads) {
+    bfloat16 ? epilogue_backward(*e, (const uint16_t*)x, (const uint16_t*)gy, (uint16_t*)gx, sums, gnoise,
+                                 band, threads)
+             : epilogue_backward(*e, (const float*)x, (const float*)gy, (float*)gx, sums, gnoise,
+                                 band, threads);
 }
 
-void mspe_scale_forward(const void* x, const float* scale, void* y, int64_t count, int64_t pixels, int64_t channels, int bfloat16,
-                        int threads) {
+void mspe_scale_forward(const void* x, const float* scale, void* y,
+                        int64_t count, int64_t pixels, int64_t channels, int bfloat16, int threads) {
     bfloat16 ? scale_forward((const uint16_t*)x, scale, (uint16_t*)y, count, pixels, channels, threads)
              : scale_forward((const float*)x, scale, (float*)y, count, pixels, channels, threads);
 }
 
-void mspe_scale_backward(const void* x, const float* scale, const void* gy, void* gx, float* gscale, int64_t count, int64_t pixels,
-                         int64_t channels, int bfloat16, int threads) {
-    bfloat16 ? scale_backward((const uint16_t*)x, scale, (const uint16_t*)gy, (uint16_t*)gx, gscale, count, pixels, channels, threads)
-             : scale_backward((const float*)x, scale, (const float*)gy, (float*)gx, gscale, count, pixels, channels, threads);
+void mspe_scale_backward(const void* x, const float* scale, const void* gy, void* gx, float* gscale,
+                         int64_t count, int64_t pixels, int64_t channels, int bfloat16, int threads) {
+    bfloat16 ? scale_backward((const uint16_t*)x, scale, (const uint16_t*)gy, (uint16_t*)gx, gscale,
+                              count, pixels, channels, threads)
+             : scale_backward((const float*)x, scale, (const float*)gy, (float*)gx, gscale,
+                              count, pixels, channels, threads);
 }
 
-// sizes: count, height, width, out_height, out_width, channels; y_axis and x_axis: taps, up, down, padding before.
-void mspe_resample(const void* x, void* y, const float* y_filter, const float* x_filter, const int64_t* sizes, const int64_t* y_axis,
-                   const int64_t* x_axis, int bfloat16, int threads) {
+// sizes: as resample's; y_axis and x_axis: taps, up, down, padding before.
+void mspe_resample(const void* x, void* y, const float* y_filter, const float* x_filter, const int64_t* sizes,
+                   const int64_t* y_axis, const int64_t* x_axis, int bfloat16, int threads) {
     const Taps vertical(y_filter, y_axis[0], y_axis[1], y_axis[2], y_axis[3], sizes[1], sizes[3]);
     const Taps horizontal(x_filter, x_axis[0], x_axis[1], x_axis[2], x_axis[3], sizes[2], sizes[4]);
-    bfloat16 ? resample((const uint16_t*)x, (uint16_t*)y, vertical, horizontal, sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], threads)
-             : resample((const float*)x, (float*)y, vertical, horizontal, sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], threads);
+    bfloat16 ? resample((const uint16_t*)x, (uint16_t*)y, vertical, horizontal, sizes, threads)
+             : resample((const float*)x, (float*)y, vertical, horizontal, sizes, threads);
 }
 
 }

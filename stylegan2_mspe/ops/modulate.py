@@ -10,7 +10,8 @@ from . import native
 def modulate(x: torch.Tensor, styles: torch.Tensor) -> torch.Tensor:
     """x [N, C, H, W] times styles [N, C], in x's dtype. Differentiable twice."""
     if x.shape[1] % 16 == 0 and styles.dtype == torch.float32 and native.usable(x, styles) is not None:
-        # The layout is made here, not inside: what the function keeps must be its own input to be differentiated again.
+        # The layout is made here, not inside: what the function keeps must be its own input to be
+        # differentiated again.
         return _Modulate.apply(x.contiguous(memory_format=torch.channels_last), styles)
     return plain_modulate(x, styles)
 
@@ -20,9 +21,12 @@ def plain_modulate(x: torch.Tensor, styles: torch.Tensor) -> torch.Tensor:
     return x * styles.to(x.dtype)[:, :, None, None]
 
 
-def _sizes(x):
+def _arguments(x, *tensors):
+    """The addresses of x and the others, then the sizes, the type and the threads that every kernel takes."""
     count, channels, height, width = x.shape
-    return *map(ctypes.c_int64, (count, height * width, channels)), x.dtype == torch.bfloat16, torch.get_num_threads()
+    return (*(ctypes.c_void_p(tensor.data_ptr()) for tensor in (x, *tensors)),
+            *map(ctypes.c_int64, (count, height * width, channels)),
+            x.dtype == torch.bfloat16, torch.get_num_threads())
 
 
 class _Modulate(torch.autograd.Function):
@@ -30,7 +34,7 @@ class _Modulate(torch.autograd.Function):
     def forward(ctx, x, styles):
         ctx.save_for_backward(x, styles)
         y, styles = torch.empty_like(x), styles.contiguous()
-        native.library().mspe_scale_forward(*(ctypes.c_void_p(t.data_ptr()) for t in (x, styles, y)), *_sizes(x))
+        native.library().mspe_scale_forward(*_arguments(x, styles, y))
         return y
 
     @staticmethod
@@ -42,5 +46,5 @@ class _Modulate(torch.autograd.Function):
         gy = gy.contiguous(memory_format=torch.channels_last)
         styles = styles.contiguous()
         gx, gstyles = torch.empty_like(x), torch.empty_like(styles)
-        native.library().mspe_scale_backward(*(ctypes.c_void_p(t.data_ptr()) for t in (x, styles, gy, gx, gstyles)), *_sizes(x))
+        native.library().mspe_scale_backward(*_arguments(x, styles, gy, gx, gstyles))
         return gx, gstyles

@@ -1,7 +1,7 @@
-"""Compiles cpu_kernels.cpp for this processor on first use, and keeps the result; None where there is no compiler.
+"""Compiles cpu_kernels.cpp for this processor on first use and keeps it; None where there is no compiler.
 
-The source needs no header of torch, so this takes a second or two. The library takes the OpenMP runtime that torch has already
-loaded (it is found by name), so that both share one pool of threads.
+The source needs no header of torch, so this takes a second or two. The library takes the OpenMP runtime that
+torch has already loaded (it is found by name), so that both share one pool of threads.
 """
 
 import ctypes
@@ -20,7 +20,8 @@ import torch
 import dnnlib
 
 SOURCE = pathlib.Path(__file__).with_name('cpu_kernels.cpp')
-FLAGS = ['-O3', '-march=native', '-std=c++17', '-fopenmp', '-fno-math-errno', '-fno-trapping-math', '-shared', '-fPIC']
+FLAGS = ['-O3', '-march=native', '-std=c++17', '-fopenmp', '-fno-math-errno', '-fno-trapping-math',
+         '-shared', '-fPIC']
 
 enabled = True                  # False: everything runs as plain PyTorch
 
@@ -31,11 +32,12 @@ def library() -> ctypes.CDLL | None:
 
 
 def usable(*tensors: torch.Tensor | None) -> ctypes.CDLL | None:
-    """The kernels, if these tensors are what they take: float32 or bfloat16 on a CPU, not empty, not being traced."""
+    """The kernels, if they take these tensors: float32 or bfloat16 on a CPU, not empty, not being traced."""
     for tensor in tensors:
         if tensor is None:
             continue
-        if tensor.device.type != 'cpu' or tensor.dtype not in (torch.float32, torch.bfloat16) or tensor.numel() == 0:
+        taken = tensor.device.type == 'cpu' and tensor.dtype in (torch.float32, torch.bfloat16)
+        if not taken or tensor.numel() == 0:
             return None
     return None if torch.jit.is_tracing() else library()
 
@@ -46,23 +48,30 @@ def _library() -> ctypes.CDLL | None:
         return ctypes.CDLL(str(build()))
     except (OSError, subprocess.SubprocessError) as error:
         reason = str(error).strip().splitlines()[0]
-        warnings.warn(f'CPU kernels are not available ({reason}): running plain PyTorch, at about half the speed', stacklevel=4)
+        warnings.warn(f'CPU kernels are not available ({reason}): '
+                      'running plain PyTorch, at about half the speed', stacklevel=4)
         return None
 
 
 def build() -> pathlib.Path:
-    """Compiles the kernels unless a build of this source for this processor is there. Raises OSError or SubprocessError."""
+    """Compiles the kernels unless a build of this source for this processor is there.
+
+    Raises OSError or SubprocessError where the compiler is missing or fails.
+    """
     compiler = os.environ.get('CXX') or shutil.which('c++') or shutil.which('g++') or shutil.which('clang++')
     if compiler is None:
         raise OSError('no C++ compiler found')
-    key = hashlib.sha256('\n'.join([SOURCE.read_text(), compiler, *FLAGS, platform.machine(), processor_flags()]).encode()).hexdigest()[:16]
+    inputs = [SOURCE.read_text(), compiler, *FLAGS, platform.machine(), processor_flags()]
+    key = hashlib.sha256('\n'.join(inputs).encode()).hexdigest()[:16]
     target = pathlib.Path(dnnlib.make_cache_dir_path('plugins', f'cpu_kernels-{key}.so'))
     if not target.is_file():
         target.parent.mkdir(parents=True, exist_ok=True)
-        # Built beside its place and renamed: several processes may build at once, and a killed one leaves no half library.
+        # Built beside its place and renamed: several processes may build at once, and a killed one leaves
+        # no half library.
         with tempfile.TemporaryDirectory(dir=target.parent) as folder:
             output = os.path.join(folder, target.name)
-            result = subprocess.run([compiler, *FLAGS, '-o', output, str(SOURCE)], capture_output=True, text=True, timeout=120)
+            result = subprocess.run([compiler, *FLAGS, '-o', output, str(SOURCE)],
+                                    capture_output=True, text=True, timeout=120)
             if result.returncode:
                 raise OSError(f'{compiler} failed: {(result.stderr.strip() or "no message").splitlines()[0]}')
             os.replace(output, target)
@@ -70,7 +79,7 @@ def build() -> pathlib.Path:
 
 
 def processor_flags() -> str:
-    """What the processor can do, where the system tells: a cache folder may be shared by different machines."""
+    """What the processor can do, where the system tells: different machines may share a cache folder."""
     try:
         with open('/proc/cpuinfo') as file:
             return next((line for line in file if line.startswith(('flags', 'Features'))), '')

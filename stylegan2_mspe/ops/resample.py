@@ -1,7 +1,8 @@
-"""Upsampling upfirdn2d on a CPU: separable filters as two short sums per pixel, which never see the stuffed zeros.
+"""Upsampling upfirdn2d on a CPU: separable filters as two short sums a pixel, which see no stuffed zeros.
 
-Registered as the CPU kernel of torch_utils.ops.upfirdn2d. Its gradient is the same operator with up and down exchanged, so this also
-serves the gradient of downsampling; without upsampling, torch's depthwise convolution is the faster one.
+Registered as the CPU kernel of torch_utils.ops.upfirdn2d. Its gradient is the same operator with up and down
+exchanged, so this also serves the gradient of downsampling; without upsampling, torch's depthwise convolution
+is the faster one.
 """
 
 import ctypes
@@ -19,7 +20,8 @@ from . import native
 def resample(x: torch.Tensor, f: torch.Tensor, g, flip_filter: bool) -> torch.Tensor:
     """Same arguments and numbers as plain_upfirdn2d, which serves where the kernel cannot or need not."""
     factors = None
-    if g.up_y * g.up_x > 1 and x.shape[1] >= 16 and x.is_contiguous(memory_format=torch.channels_last) and native.usable(x):
+    worth_it = g.up_y * g.up_x > 1 and x.shape[1] >= 16
+    if worth_it and x.is_contiguous(memory_format=torch.channels_last) and native.usable(x):
         factors = separate(tuple(map(tuple, f.tolist())))
     if factors is None:
         return upfirdn2d.plain_upfirdn2d(x, f, g, flip_filter)
@@ -28,9 +30,11 @@ def resample(x: torch.Tensor, f: torch.Tensor, g, flip_filter: bool) -> torch.Te
     y = torch.empty([*x.shape[:2], height, width], dtype=x.dtype, memory_format=torch.channels_last)
     integers = lambda *values: (ctypes.c_int64 * len(values))(*values)
     native.library().mspe_resample(
-        *(ctypes.c_void_p(t.data_ptr()) for t in (x, y)), *(ctypes.c_void_p(axis.ctypes.data) for axis in (vertical, horizontal)),
-        integers(x.shape[0], *x.shape[2:], height, width, x.shape[1]), integers(len(vertical), g.up_y, g.down_y, g.top),
-        integers(len(horizontal), g.up_x, g.down_x, g.left), x.dtype == torch.bfloat16, torch.get_num_threads())
+        *(ctypes.c_void_p(tensor.data_ptr()) for tensor in (x, y)),
+        *(ctypes.c_void_p(axis.ctypes.data) for axis in (vertical, horizontal)),
+        integers(x.shape[0], *x.shape[2:], height, width, x.shape[1]),
+        integers(len(vertical), g.up_y, g.down_y, g.top), integers(len(horizontal), g.up_x, g.down_x, g.left),
+        x.dtype == torch.bfloat16, torch.get_num_threads())
     return y
 
 

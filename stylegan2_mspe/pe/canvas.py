@@ -1,8 +1,8 @@
-"""Where a network is evaluated: axes and canvases in world pixels, and the coordinates they give each level.
+"""Where a network is evaluated: axes and canvases in world pixels, and the coordinates they give a level.
 
-A world pixel is one pixel of the image the network was trained on; (0, 0) is the top-left corner of that image, y points
-down, x right. Everything the paper does at inference (shift, roll, other sizes, extrapolation, repetition: Sec. 3.4,
-4.2, 4.3) is a choice of world positions, and a Canvas is that choice.
+A world pixel is one pixel of the image the network was trained on; (0, 0) is the top-left corner of that
+image, y points down, x right. Everything the paper does at inference (shift, roll, other sizes,
+extrapolation, repetition: Sec. 3.4, 4.2, 4.3) is a choice of world positions, and a Canvas is that choice.
 """
 
 import dataclasses
@@ -26,8 +26,8 @@ class Piece(NamedTuple):
 class Axis:
     """A piecewise-linear map from output position to world position along one dimension.
 
-    The first piece reaches back to minus infinity and the last one on to infinity, so an axis has a value outside its
-    own length too. With a period, world positions are reduced to [0, period).
+    The first piece reaches back to minus infinity and the last one on to infinity, so an axis has a value
+    outside its own length too. With a period, world positions are reduced to [0, period).
     """
     length: int                                         # output pixels
     pieces: tuple[Piece, ...] = (Piece(0.0, 0.0, 1.0),)
@@ -38,7 +38,7 @@ class Axis:
             raise ValueError(f'a canvas of {self.length} pixels along one axis: expected 1 to {MAX_LENGTH}')
 
     def world(self, position: torch.Tensor) -> torch.Tensor:
-        """World positions [...] (float64) of output positions [...], 0 = the near edge of the first output pixel."""
+        """World positions [...] (float64) of output positions [...]; 0 = the near edge of the first pixel."""
         position = position.to(torch.float64)
         starts = torch.tensor([piece.start for piece in self.pieces[1:]], dtype=torch.float64)
         start, world, slope = torch.tensor(self.pieces, dtype=torch.float64).unbind(1)
@@ -61,32 +61,38 @@ class Axis:
 
     def extended(self, before: int, after: int) -> 'Axis':
         """Adds output pixels before and after (Sec. 4.3); negative numbers crop."""
-        return self._with(lambda piece: piece._replace(start=piece.start + before), self.length + before + after)
+        return self._with(lambda piece: piece._replace(start=piece.start + before),
+                          self.length + before + after)
 
     def zoomed(self, zoom: float, centre: float | None = None) -> 'Axis':
         """Magnifies about the output position `centre` (default: the middle), keeping the length."""
         if not (zoom > 0 and math.isfinite(zoom)):
             raise ValueError(f'a zoom of {zoom}: expected a positive number')
         centre = self.length / 2 if centre is None else centre
-        return self._with(lambda piece: Piece((piece.start - centre) * zoom + centre, piece.world, piece.slope / zoom))
+        return self._with(lambda piece: Piece((piece.start - centre) * zoom + centre,
+                                              piece.world, piece.slope / zoom))
 
     def repeated(self, start: int, stop: int, times: int, mirror: bool = False) -> 'Axis':
-        """Shows the output stretch [start, stop) `times` times in a row (Fig. 7); `mirror` turns every second copy round.
+        """Shows the output stretch [start, stop) `times` times in a row (Fig. 7).
 
-        Raises ValueError where the stretch is empty, is not whole pixels or is not inside the axis.
+        `mirror` turns every second copy round. Raises ValueError where the stretch is empty, is not whole
+        pixels or is not inside the axis.
         """
         if times < 1 or start != int(start) or stop != int(stop) or not 0 <= start < stop <= self.length:
-            raise ValueError(f'a repeat of {start}:{stop} x {times}: expected whole pixels inside 0:{self.length}, at least once')
+            raise ValueError(f'a repeat of {start}:{stop} x {times}: '
+                             f'expected whole pixels inside 0:{self.length}, at least once')
         width = stop - start
         stretch = self._cut(start, stop)
+        ends = [piece.start for piece in stretch[1:]] + [width]
         turned = [Piece(width - end, piece.world + piece.slope * (end - piece.start), -piece.slope)
-                  for piece, end in zip(stretch, [piece.start for piece in stretch[1:]] + [width])][::-1]
+                  for piece, end in zip(stretch, ends)][::-1]
         pieces = [piece for piece in self.pieces if piece.start < start]
         for n in range(times):
             copy = turned if mirror and n % 2 else stretch
             pieces += [piece._replace(start=piece.start + start + n * width) for piece in copy]
         if stop < self.length:
-            pieces += [piece._replace(start=piece.start + start + times * width) for piece in self._cut(stop, math.inf)]
+            rest = self._cut(stop, math.inf)
+            pieces += [piece._replace(start=piece.start + start + times * width) for piece in rest]
         return dataclasses.replace(self, pieces=tuple(pieces), length=self.length + (times - 1) * int(width))
 
     def _cut(self, start: float, stop: float) -> list[Piece]:
@@ -100,11 +106,12 @@ class Axis:
         first, *rest = (Piece(*map(float, change(piece))) for piece in self.pieces)
         # The first piece has no beginning: anchored at output position 0, equal axes compare equal.
         first = Piece(0.0, first.world - first.slope * first.start, first.slope)
-        return dataclasses.replace(self, pieces=(first, *rest), length=self.length if length is None else length)
+        length = self.length if length is None else length
+        return dataclasses.replace(self, pieces=(first, *rest), length=length)
 
 
 class Coordinates(NamedTuple):
-    """Positions of the cells of one level, in cells of that level: 0, 1, 2 ... on the trained canvas (Eq. 1)."""
+    """Positions of one level's cells, counted in its cells: 0, 1, 2 ... on the trained canvas (Eq. 1)."""
     y: torch.Tensor             # [H], or [N, H] where samples differ; may require gradients
     x: torch.Tensor             # [W] or [N, W]
     wraps: tuple[bool, bool] = (False, False)
@@ -116,7 +123,7 @@ class Canvas:
 
     Immutable, hashable and independent of any network. Every method returns a new canvas:
 
-        canvas = Canvas.identity(256).shifted(16, 0).extended(0, 0, 128, 128)       # 256 x 512, moved down by 16
+        canvas = Canvas.identity(256).shifted(16, 0).extended(0, 0, 128, 128)   # 256 x 512, moved down by 16
     """
     rows: Axis
     cols: Axis
@@ -136,11 +143,14 @@ class Canvas:
         return self.cols.length
 
     def shifted(self, dy: float, dx: float, wrap: bool | tuple[bool, bool] = True) -> 'Canvas':
-        """Content moves down by dy and right by dx world pixels; where it wraps, the period is the trained size (Sec. 3.4)."""
+        """Content moves down by dy and right by dx world pixels (Sec. 3.4).
+
+        Where it wraps, the period is the trained size.
+        """
         return self._map(lambda axis, distance: axis.shifted(distance), (dy, dx)).wrapped(wrap)
 
     def wrapped(self, wrap: bool | tuple[bool, bool] = True) -> 'Canvas':
-        """World positions wrap round at the trained size, on both axes or on those named; others stay as they are."""
+        """World positions wrap round at the trained size, on both axes or on those named; others stay."""
         which = (wrap, wrap) if isinstance(wrap, bool) else wrap
         return self._map(lambda axis, on: axis.wrapped(self.resolution) if on else axis, which)
 
@@ -153,20 +163,29 @@ class Canvas:
         return self._map(lambda axis, pixels: axis.extended(*pixels), ((top, bottom), (left, right)))
 
     def zoomed(self, zoom: float, y: float | None = None, x: float | None = None) -> 'Canvas':
-        """Magnifies about the output position (y, x), by default the middle, on as many output pixels as before."""
+        """Magnifies about the output position (y, x), by default the middle, keeping the size."""
         return self._map(lambda axis, centre: axis.zoomed(zoom, centre), (y, x))
 
-    def repeated(self, rows: tuple | None = None, cols: tuple | None = None, mirror: bool = False) -> 'Canvas':
+    def repeated(self, rows: tuple | None = None, cols: tuple | None = None,
+                 mirror: bool = False) -> 'Canvas':
         """Repeats stretches given as (start, stop, times) in output pixels (Fig. 7)."""
-        return self._map(lambda axis, stretch: axis.repeated(*stretch, mirror) if stretch else axis, (rows, cols))
+        repeat = lambda axis, stretch: axis.repeated(*stretch, mirror) if stretch else axis
+        return self._map(repeat, (rows, cols))
 
     def cells(self, resolution: int, coarsest: int = 4) -> tuple[int, int]:
-        """Cells (rows, columns) of the level trained at `resolution`: whole cells of the coarsest level that cover the canvas."""
+        """Cells (rows, columns) of the level trained at `resolution`.
+
+        They cover the canvas with whole cells of the coarsest level.
+        """
         pixels = self.resolution // coarsest
         return tuple(-(-length // pixels) * resolution // coarsest for length in (self.height, self.width))
 
     def coordinates(self, resolution: int, coarsest: int = 4) -> Coordinates:
-        """Encoding coordinates of the level trained at `resolution`, float64: axis(centre) / c - 1/2 with c = R / resolution."""
+        """Encoding coordinates (float64) of the level trained at `resolution`.
+
+        A cell whose centre is at world position p has the coordinate p / c - 1/2, with c = R / resolution
+        world pixels to a cell.
+        """
         size = self.resolution / resolution
         vectors = []
         for axis, cells in zip((self.rows, self.cols), self.cells(resolution, coarsest)):
@@ -183,10 +202,13 @@ class Canvas:
 def stacked_coordinates(canvases: tuple[Canvas, ...], resolution: int, coarsest: int = 4) -> Coordinates:
     """Coordinates [N, H], [N, W] of one canvas per sample.
 
-    Raises ValueError where the canvases differ in size or in whether they wrap: those are rendered in batches of their own.
+    Raises ValueError where the canvases differ in size or in whether they wrap: such are rendered in batches
+    of their own.
     """
     each = [canvas.coordinates(resolution, coarsest) for canvas in canvases]
     sizes = {(canvas.height, canvas.width, one.wraps) for canvas, one in zip(canvases, each)}
     if len(sizes) != 1:
-        raise ValueError(f'one batch holds canvases of {len(sizes)} kinds (size, wrapping): expected all alike')
-    return Coordinates(torch.stack([one.y for one in each]), torch.stack([one.x for one in each]), each[0].wraps)
+        raise ValueError(f'one batch holds canvases of {len(sizes)} kinds (size, wrapping): '
+                         'expected all alike')
+    y, x = torch.stack([one.y for one in each]), torch.stack([one.x for one in each])
+    return Coordinates(y, x, each[0].wraps)

@@ -1,6 +1,7 @@
 """The hook: evaluates an encoding where a canvas says, and adds it to a feature map (Eq. 3).
 
-The GAN's synthesis blocks and the U-Net's residual blocks call the same two functions: `encode`, then `inject`.
+The GAN's synthesis blocks and the U-Net's residual blocks call the same two functions,
+`encode` and then `inject`.
 """
 
 import functools
@@ -12,8 +13,8 @@ from .canvas import Canvas, Coordinates, stacked_coordinates
 from .encodings import Separable
 from .registry import get_encoding
 
-# What networks take as a canvas: nothing (the trained one), a canvas, one canvas per sample, or for every level
-# resolution its coordinate vectors as tensors, which may require gradients.
+# What networks take as a canvas: nothing (the trained one), a canvas, one canvas per sample, or for every
+# level resolution its coordinate vectors as tensors, which may require gradients.
 Place = Canvas | Sequence[Canvas] | Mapping[int, tuple[torch.Tensor, ...]] | None
 
 
@@ -26,7 +27,8 @@ def coordinates(place: Place, resolution: int, img_resolution: int) -> Coordinat
         return Coordinates(*place[resolution])
     canvases = _canvases(place, img_resolution)
     if any(canvas.resolution != img_resolution for canvas in canvases):
-        raise ValueError(f'a canvas of a {canvases[0].resolution}-pixel world: expected {img_resolution}, the size the network was trained at')
+        raise ValueError(f'a canvas of a {canvases[0].resolution}-pixel world: '
+                         f'expected {img_resolution}, the size the network was trained at')
     if len(canvases) == 1:
         return canvases[0].coordinates(resolution)
     return stacked_coordinates(canvases, resolution)
@@ -50,18 +52,19 @@ def output_size(place: Place, img_resolution: int) -> tuple[int, int]:
 
 def encode(place: Place, name: str, channels: int, resolution: int, img_resolution: int, options: dict,
            dtype: torch.dtype, device: torch.device) -> Separable | torch.Tensor:
-    """The encoding `name` at the level trained at `resolution`: [N or 1, C/2, H] and [N or 1, C/2, W], or dense.
+    """The encoding `name` at the level trained at `resolution`: Separable, or dense [N or 1, C, H, W].
 
-    Evaluated in float64 and rounded once to `dtype`; kept for the next call where the canvas is plain numbers.
+    Evaluated in float64 and rounded once to `dtype`; kept for the next call unless the place is tensors.
     """
     if isinstance(place, Mapping):
         where = coordinates(place, resolution, img_resolution)
         return _cast(get_encoding(name)(where, channels, resolution, **options), dtype, device)
-    canvases = _canvases(place, img_resolution)
-    return _encode_once(canvases, name, channels, resolution, img_resolution, tuple(sorted(options.items())), dtype, device)
+    canvases, options = _canvases(place, img_resolution), tuple(sorted(options.items()))
+    return _encode_once(canvases, name, channels, resolution, img_resolution, options, dtype, device)
 
 
-def inject(x: torch.Tensor, encoding: Separable | torch.Tensor, gamma: torch.Tensor | None = None) -> torch.Tensor:
+def inject(x: torch.Tensor, encoding: Separable | torch.Tensor,
+           gamma: torch.Tensor | None = None) -> torch.Tensor:
     """x + gamma * encoding (Eq. 3); x [N, C, H, W], gamma [] (None = 1)."""
     dense = (encoding.dense() if isinstance(encoding, Separable) else encoding).to(x.dtype)
     return x + dense if gamma is None else torch.addcmul(x, dense, gamma.to(x.dtype))
@@ -75,7 +78,8 @@ def _encode_once(canvases, name, channels, resolution, img_resolution, options, 
         return _cast(get_encoding(name)(where, channels, resolution, **dict(options)), dtype, device)
 
 
-def _cast(encoding: Separable | torch.Tensor, dtype: torch.dtype, device: torch.device) -> Separable | torch.Tensor:
+def _cast(encoding: Separable | torch.Tensor, dtype: torch.dtype,
+          device: torch.device) -> Separable | torch.Tensor:
     if isinstance(encoding, Separable):
         return encoding._replace(rows=encoding.rows.to(device, dtype), cols=encoding.cols.to(device, dtype))
     return encoding.to(device, dtype)

@@ -15,9 +15,12 @@ LEARNED = 'learned'             # the input is StyleGAN2's learned constant, a p
 @dataclasses.dataclass(frozen=True)
 class Plan:
     """Where a network gets its positions from."""
-    input: str = LEARNED                                        # what feeds the coarsest level: LEARNED or an encoding's name
-    added: Callable[[int], bool] = lambda level: False          # whether level l = 1, 2 ... adds one (Eq. 3); 0 is the coarsest
-    encoding: str = 'sinusoidal'                                # the encoding's name at those levels
+    # What feeds the coarsest level: LEARNED or an encoding's name.
+    input: str = LEARNED
+    # Whether level l = 1, 2 ... adds an encoding (Eq. 3); 0 is the coarsest.
+    added: Callable[[int], bool] = lambda level: False
+    # The encoding's name at those levels.
+    encoding: str = 'sinusoidal'
 
 
 _encodings: dict[str, Callable] = {}
@@ -25,7 +28,7 @@ _plans: dict[str, Plan] = {}
 
 
 def register_encoding(name: str) -> Callable:
-    """Decorator: names a function (coordinates, channels, resolution, **options) -> Separable or dense [N, C, H, W]."""
+    """Decorator: names a function (coordinates, channels, resolution, **options) -> Separable or dense."""
     return lambda function: _encodings.setdefault(name, function)
 
 
@@ -56,6 +59,6 @@ def _look_up(table: dict, name: str, kind: str):
     return table[name]
 
 
-register_plan('none', Plan())                                                       # StyleGAN2, the baseline
-register_plan('sspe', Plan(input='sinusoidal'))                                     # the coarsest level only (SS-PE)
-register_plan('mspe', Plan(input='sinusoidal', added=lambda level: True))           # every level (MS-PE, Eq. 3 and 4)
+register_plan('none', Plan())                                               # StyleGAN2, the baseline
+register_plan('sspe', Plan(input='sinusoidal'))                             # the coarsest level only (SS-PE)
+register_plan('mspe', Plan(input='sinusoidal', added=lambda level: True))   # every level (MS-PE, Eq. 3 and 4)
