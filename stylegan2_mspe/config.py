@@ -34,7 +34,7 @@ class Preset(NamedTuple):
 
 C3 = dict(aug='noaug', mirror=True)                 # what the paper's three share
 ORIG = dict(mixing=0, d_arch='orig')               # what cifar has of its own
-CPU = dict(aug='noaug', fp16_d=3, snap=5)           # what the small three share
+CPU = dict(aug='noaug', fp16_d=3, snap=5, mixing=0)     # what the small three share
 
 # StyleGAN2-ADA's but auto, the paper's, and networks that two CPU cores can train at 64 pixels. These keep
 # D's 8x8 and 4x4 blocks in float32 and γ high: with less of either they drew one digit only.
@@ -48,9 +48,9 @@ PRESETS = {
     'mspe':           Preset(8,   6400, 32,  4, 32768, 512, 512,  .002,  10,  10, None, 8, 0, 'mspe', **C3),
     'sspe':           Preset(8,   6400, 32,  4, 32768, 512, 512,  .002,  10,  10, None, 8, 0, 'sspe', **C3),
     'baseline':       Preset(8,   6400, 32,  4, 32768, 512, 512,  .002,  10,  10, None, 8, 0, 'none', **C3),
-    'mspe-small':     Preset(1,    400, 32,  8,  2048,  64,  64,  .002,   4,   5,  .05, 2, 0, 'mspe', **CPU),
-    'sspe-small':     Preset(1,    400, 32,  8,  2048,  64,  64,  .002,   4,   5,  .05, 2, 0, 'sspe', **CPU),
-    'baseline-small': Preset(1,    400, 32,  8,  2048,  64,  64,  .002,   4,   5,  .05, 2, 0, 'none', **CPU),
+    'mspe-small':     Preset(1,    400, 32,  8,  2048,  64,  64,  .002,  10,   5,  .05, 2, 0, 'mspe', **CPU),
+    'sspe-small':     Preset(1,    400, 32,  8,  2048,  64,  64,  .002,  10,   5,  .05, 2, 0, 'sspe', **CPU),
+    'baseline-small': Preset(1,    400, 32,  8,  2048,  64,  64,  .002,  10,   5,  .05, 2, 0, 'none', **CPU),
 }  # fmt: skip
 
 PRESET_NAMES = ('auto', *PRESETS)

@@ -50,19 +50,15 @@ def test_cifar_has_no_path_length_no_mixing_and_a_plain_discriminator():
 
 
 def test_paper_presets_flip_and_differ_in_the_plan_only():
-    for suffix, mirror in [('', True), ('-small', False)]:
+    for suffix, mirror, mixing in [('', True, .9), ('-small', False, 0)]:
         rows = {
             plan: config.PRESETS[name + suffix]
             for name, plan in [('mspe', 'mspe'), ('sspe', 'sspe'), ('baseline', 'none')]
         }
         assert {plan: row.pe for plan, row in rows.items()} == {plan: plan for plan in rows}
         assert len({row._replace(pe='') for row in rows.values()}) == 1
-        assert (rows['mspe'].mirror, rows['mspe'].aug, rows['mspe'].pl, rows['mspe'].mixing) == (
-            mirror,
-            'noaug',
-            0,
-            0.9,
-        )
+        row = rows['mspe']
+        assert (row.mirror, row.aug, row.pl, row.mixing) == (mirror, 'noaug', 0, mixing)
 
 
 def test_small_networks_have_the_sizes_asked_for():
