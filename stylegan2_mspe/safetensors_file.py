@@ -43,7 +43,7 @@ def read_tensors(data: bytes) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     if len(data) < 8 or not 2 <= size <= min(len(data) - 8, MAX_HEADER):
         raise Refused(f'is not a safetensors file: found a header of {size} bytes in a file of {len(data)}')
     try:
-        header = json.loads(data[8:8 + size])
+        header = json.loads(data[8:8 + size].decode('utf-8'))
     except (ValueError, RecursionError) as error:
         raise Refused(f'has a header that is not JSON ({rebuild.reason(error)})') from error
     if not isinstance(header, dict):

@@ -58,7 +58,8 @@ def entry(begin, end, shape=(2,), dtype='F32'):
 
 @pytest.mark.parametrize('data, asked', [
     (b'', 'a header of 0 bytes in a file of 0'), (b'\xff' * 8 + b'{}', 'a header of 18446744073709551615 bytes'),
-    (safetensors(b'{"a": '), 'not JSON'), (safetensors(b'[' * 100_000), 'not JSON'), (safetensors([1]), 'a list'),
+    (safetensors(b'{"a": '), 'not JSON'), (safetensors(b'[' * 100_000), 'not JSON'),
+    (safetensors('{}'.encode('utf-16')), 'not JSON'), (safetensors([1]), 'a list'),
     (safetensors(dict(a=5)), 'expected plain numbers'), (safetensors(dict(a=entry(0, 8, dtype='F32x'))), 'F32x'),
     (safetensors(dict(a=entry(0, 8, shape=[-2]))), 'expected plain numbers'),
     (safetensors(dict(a=entry(0, 8, shape=[2.0]))), 'expected plain numbers'),

@@ -17,6 +17,7 @@ import dnnlib
 VERSION = 6  # of the pickled meta data
 
 _classes: dict[str, dict[tuple[str, str], type]] = {}  # class name → (module name, its source) → class
+_sources: dict[str, str] = {}   # one text per module, so that a pickle of many of its objects holds it once
 _import_hooks: list[Callable] = []
 
 
@@ -81,7 +82,8 @@ def _is_decorated(cls: type) -> bool:
 def _module_source(module_name: str) -> str:
     """The text of a module, or nothing where there is none (an interactive session)."""
     try:
-        return inspect.getsource(sys.modules[module_name])
+        source = inspect.getsource(sys.modules[module_name])
+        return _sources.setdefault(source, source)
     except (KeyError, OSError, TypeError):
         return ''
 

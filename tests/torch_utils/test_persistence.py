@@ -100,6 +100,13 @@ def test_shared_objects_stay_shared():
     assert a is b
 
 
+def test_the_source_is_in_a_pickle_once():
+    module = Shifted(3, 0.5)
+    assert meta_of(module)['module_src'] is meta_of(module.inner)['module_src']
+    source = pathlib.Path(__file__).read_bytes()
+    assert pickle.dumps([module, Notes('t')]).count(source) == 1
+
+
 def test_recorded_arguments_are_those_of_the_outermost_class_and_cannot_be_changed():
     names = ['a']
     module = Shifted(3, shift=0.5, names=names)
