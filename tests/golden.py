@@ -1,7 +1,7 @@
 """Reference numbers of independent implementations, and networks filled with reproducible weights.
 
-Every parameter and float buffer is drawn from its own name, so that any implementation with the same names holds
-the same weights; a fresh network has zero biases and noise strengths and would hide mistakes.
+Every parameter and float buffer is drawn from its own name, so that any implementation with the same names
+holds the same weights; a fresh network has zero biases and noise strengths and would hide mistakes.
 """
 
 import os
@@ -19,7 +19,8 @@ def golden(name: str):
     """Loads `<name>.npz` of the golden folder ($MSPE_GOLDEN), or skips the test that asked."""
     path = FOLDER / f'{name}.npz'
     if not path.is_file():
-        pytest.skip(f'reference numbers {path.name} are not on this machine (set MSPE_GOLDEN to their folder)')
+        pytest.skip(f'reference numbers {path.name} are not on this machine '
+                    '(set MSPE_GOLDEN to their folder)')
     return np.load(path, allow_pickle=False)
 
 

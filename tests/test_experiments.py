@@ -37,8 +37,8 @@ def test_fig2_command(G, monkeypatch, tmp_path):
 
     monkeypatch.setattr(fig2, 'SHIFTS', (0, 16))
     monkeypatch.setattr(legacy, 'load_network_pkl', lambda file: {'G_ema': G})
-    result = CliRunner().invoke(reproduce.main, ['fig2', '--network=a=x.pkl', '--seeds=2', f'--outdir={tmp_path}'],
-                                catch_exceptions=False)
+    command = ['fig2', '--network=a=x.pkl', '--seeds=2', f'--outdir={tmp_path}']
+    result = CliRunner().invoke(reproduce.main, command, catch_exceptions=False)
     assert result.exit_code == 0 and 'a, right: mean' in result.output
     numbers = json.loads((tmp_path / 'fig2.json').read_text())
     assert numbers['networks'] == {'a': 'x.pkl'} and numbers['seeds'] == 2

@@ -1,4 +1,4 @@
-"""Networks against StyleGAN2-ADA's numbers, the paper authors' numbers, and what position as an input must mean."""
+"""Networks against StyleGAN2-ADA's numbers, the authors' numbers, and what position as an input must mean."""
 
 import copy
 import json
@@ -50,7 +50,8 @@ def test_golden_networks(name):
     close(G.mapping(z, c), numbers['ws'], 1e-4)
     close(G(z, c, noise_mode='const'), numbers['img_const'], 1e-4)
     close(G(z, c, noise_mode='const', fused_modconv=True), numbers['img_const'], 1e-4)
-    close(G(z, c, truncation_psi=.6, truncation_cutoff=4, noise_mode='none'), numbers['img_trunc06_cut4_nonoise'], 1e-4)
+    truncated = G(z, c, truncation_psi=.6, truncation_cutoff=4, noise_mode='none')
+    close(truncated, numbers['img_trunc06_cut4_nonoise'], 1e-4)
     close(D(torch.from_numpy(numbers['D_in']), c), numbers['D_logits'], 1e-4)
 
 
@@ -60,7 +61,8 @@ def test_golden_authors_generator(position):
     G = load_rosinality(authors_file(position, numbers))['G_ema']
     z = torch.from_numpy(numbers['z'])
     shifts = [(0, 0), (2, 0), (4, 8), (1, 0)]
-    if position == 'none':              # with an encoding, 3 pixels are 1.5 cells at 8x8, where their rounding is a turn from our wrap
+    # With an encoding, 3 pixels are 1.5 cells at 8x8, where their rounding is a turn from our wrap.
+    if position == 'none':
         shifts.append((0, 3))
     for dy, dx in shifts:
         canvas = Canvas.identity(16).shifted(dy, dx)
@@ -70,7 +72,8 @@ def test_golden_authors_generator(position):
 @pytest.mark.parametrize('architecture', ['orig', 'skip', 'resnet'])
 @pytest.mark.parametrize('pe', ['none', 'sspe', 'mspe'])
 def test_plans_decide_which_parameters_there_are(architecture, pe):
-    G = networks.Generator(8, 0, 8, 32, 1, synthesis_kwargs=dict(channel_base=128, channel_max=16, architecture=architecture, pe=pe))
+    synthesis = dict(channel_base=128, channel_max=16, architecture=architecture, pe=pe)
+    G = networks.Generator(8, 0, 8, 32, 1, synthesis_kwargs=synthesis)
     names = dict(G.named_parameters())
     assert ('synthesis.b4.const' in names) == (pe == 'none')
     gammas = [name for name in names if name.endswith('.gamma')]
@@ -86,7 +89,8 @@ def test_the_identity_canvas_is_no_canvas(pe):
     plain = G.synthesis(ws, noise_mode='const')
     assert torch.equal(plain, G.synthesis(ws, noise_mode='const', canvas=Canvas.identity(16)))
     # A shift by the trained size is a whole turn.
-    assert torch.allclose(plain, G.synthesis(ws, noise_mode='const', canvas=Canvas.identity(16).shifted(16, -32)), rtol=0, atol=1e-10)
+    turned = G.synthesis(ws, noise_mode='const', canvas=Canvas.identity(16).shifted(16, -32))
+    assert torch.allclose(plain, turned, rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize('dy, dx', [(4, 8), (-8, 4)])
@@ -96,7 +100,7 @@ def test_far_from_the_border_a_shift_is_a_translation(dy, dx):
     still = Canvas.identity(16).extended(64, 64, 64, 64)
     picture = G.synthesis(ws, noise_mode='none', canvas=still)
     moved = G.synthesis(ws, noise_mode='none', canvas=still.shifted(dy, dx, wrap=False))
-    inside = slice(48, 96)              # 48 output pixels are 12 cells of 4x4 from the border, past the receptive field
+    inside = slice(48, 96)      # 48 pixels are 12 cells of 4x4 from the border, past the receptive field
     assert torch.allclose(moved[:, :, inside, inside], picture.roll((dy, dx), (2, 3))[:, :, inside, inside],
                           rtol=0, atol=1e-10 * float(picture.std()))
     assert not torch.allclose(moved[:, :, inside, inside], picture[:, :, inside, inside], atol=.1)
@@ -168,8 +172,8 @@ def test_fused_and_scaled_convolutions_agree():
 
 def test_modulated_convolution_against_its_definition():
     generator = torch.Generator().manual_seed(3)
-    x, weight, styles = (torch.randn(*shape, dtype=torch.float64, generator=generator) for shape in [(2, 3, 5, 7), (4, 3, 3, 3), (2, 3)])
-    noise = torch.randn(2, 1, 5, 7, dtype=torch.float64, generator=generator)
+    draw = lambda *shape: torch.randn(shape, dtype=torch.float64, generator=generator)
+    x, weight, styles, noise = draw(2, 3, 5, 7), draw(4, 3, 3, 3), draw(2, 3), draw(2, 1, 5, 7)
     for fused in (True, False):
         y = networks.modulated_conv2d(x, weight, styles, noise, padding=1, fused_modconv=fused)
         for n in range(2):
@@ -177,8 +181,9 @@ def test_modulated_convolution_against_its_definition():
             w = w / (w.square().sum((1, 2, 3), keepdim=True) + 1e-8).sqrt()
             expected = torch.nn.functional.conv2d(x[n:n + 1], w, padding=1) + noise[n]
             assert torch.allclose(y[n:n + 1], expected)
-    half = networks.modulated_conv2d(x.half(), weight.float() * 300, styles.float() * 300, padding=1, fused_modconv=False)
-    full = networks.modulated_conv2d(x, weight * 300, styles * 300, padding=1, fused_modconv=False)
+    weight, styles = weight * 300, styles * 300
+    full = networks.modulated_conv2d(x, weight, styles, padding=1, fused_modconv=False)
+    half = networks.modulated_conv2d(x.half(), weight.float(), styles.float(), padding=1, fused_modconv=False)
     assert (half - full).abs().max() < .02 * full.std()             # float16 does not overflow on the way
 
 
@@ -186,8 +191,8 @@ def test_reduced_precision_is_near_and_only_where_asked():
     G = tiny_generator(dtype=torch.float32, num_fp16_res=2)
     assert [getattr(G.synthesis, f'b{r}').use_fp16 for r in (4, 8, 16)] == [False, True, True]
     ws = tiny_ws(G).float()
-    exact = G.synthesis(ws, noise_mode='const')
-    assert torch.equal(exact, G.synthesis(ws, noise_mode='const', force_fp32=True))         # a CPU renders in float32
+    exact = G.synthesis(ws, noise_mode='const')             # a CPU renders in float32
+    assert torch.equal(exact, G.synthesis(ws, noise_mode='const', force_fp32=True))
     networks.set_precision(G, torch.bfloat16)
     rough = G.synthesis(ws, noise_mode='const')
     assert rough.dtype == torch.float32 and 0 < (rough - exact).abs().mean() < .05 * exact.std()
@@ -219,12 +224,13 @@ def test_discriminator_of_grey_and_rgba(architecture, channels):
 
 
 def test_freezing_layers_turns_parameters_into_buffers_of_the_same_name():
-    make = lambda freeze: networks.Discriminator(0, 16, 3, channel_base=128, channel_max=16, block_kwargs=dict(freeze_layers=freeze))
+    make = lambda freeze: networks.Discriminator(0, 16, 3, channel_base=128, channel_max=16,
+                                                 block_kwargs=dict(freeze_layers=freeze))
     free, frozen = make(0), make(4)
     assert list(free.state_dict().keys() ^ frozen.state_dict().keys()) == []
     gone = {name for name, _ in free.named_parameters()} - {name for name, _ in frozen.named_parameters()}
-    assert gone == {f'b16.{layer}' for layer in ('fromrgb.weight', 'fromrgb.bias', 'conv0.weight', 'conv0.bias', 'conv1.weight',
-                                                 'conv1.bias', 'skip.weight')}
+    assert gone == {f'b16.{name}' for name in ('fromrgb.weight', 'fromrgb.bias', 'conv0.weight', 'conv0.bias',
+                                               'conv1.weight', 'conv1.bias', 'skip.weight')}
 
 
 def test_mapping_truncates_and_follows_its_mean():
@@ -247,10 +253,13 @@ def test_second_derivatives_reach_the_latent_and_the_picture():
     ws = tiny_ws(G, 1).requires_grad_()
     torch.manual_seed(0)
     probe = torch.randn(1, 3, 8, 8, dtype=torch.float64)
-    slope = lambda ws: torch.autograd.grad((G.synthesis(ws, noise_mode='none') * probe).sum(), ws, create_graph=True)[0]
-    assert torch.autograd.gradcheck(slope, (ws,), atol=1e-4)
+    def slope_of(function):
+        return lambda x: torch.autograd.grad(function(x).sum(), x, create_graph=True)[0]
+
+    path = slope_of(lambda ws: G.synthesis(ws, noise_mode='none') * probe)
+    assert torch.autograd.gradcheck(path, (ws,), atol=1e-4)
     image = probe.clone().requires_grad_()
-    r1 = lambda image: torch.autograd.grad(D(image, None).sum(), image, create_graph=True)[0]
+    r1 = slope_of(lambda image: D(image, None))
     assert torch.autograd.gradcheck(r1, (image,), atol=1e-4)
 
 
@@ -265,9 +274,10 @@ def test_networks_copy_whole():
 
 
 @pytest.mark.parametrize('make, words', [
-    (lambda: networks.Generator(8, 0, 8, 16, 3, synthesis_kwargs=dict(pe='mps')), "'mps'.*did you mean"),
-    (lambda: networks.Generator(8, 0, 8, 16, 3, synthesis_kwargs=dict(pe='mspe', channel_max=6)), 'multiple of 4'),
-    (lambda: tiny_generator().synthesis(tiny_ws(tiny_generator()), canvas=Canvas.identity(64)), 'expected 16')])
+    (lambda: tiny_generator('mps'), "'mps'.*did you mean"),
+    (lambda: networks.Generator(8, 0, 8, 16, 3, synthesis_kwargs=dict(pe='mspe', channel_max=6)),
+     'multiple of 4'),
+    (lambda: tiny_generator().synthesis(torch.zeros(1, 6, 8), canvas=Canvas.identity(64)), 'expected 16')])
 def test_wrong_networks_and_canvases_are_refused_in_one_sentence(make, words):
     with pytest.raises(ValueError, match=words):
         make()

@@ -1,7 +1,7 @@
-"""Measures speed as ratios: ours against our own plain path and, with --peer, against a StyleGAN2-ADA-PyTorch checkout.
+"""Measures speed as ratios: against our own plain path and, with --peer, against StyleGAN2-ADA-PyTorch.
 
-Every contender is a process of its own that waits while another runs; rounds are interleaved, and a ratio is the median of
-the rounds' ratios, so that a machine whose speed drifts still gives the right answer.
+Every contender is a process of its own that waits while another runs; rounds are interleaved, and a ratio is
+the median of the rounds' ratios, so that a machine whose speed drifts still gives the right answer.
 """
 
 import io
@@ -20,14 +20,17 @@ import click
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 NETWORKS = {
-    'small': dict(resolution=64, dim=64, layers=2, synthesis=dict(channel_base=2048, channel_max=64), half_G=4, half_D=3),
-    'paper256': dict(resolution=256, dim=512, layers=8, synthesis=dict(channel_base=16384, channel_max=512), half_G=4, half_D=4),
+    'small': dict(resolution=64, dim=64, layers=2, half_G=4, half_D=3,
+                  synthesis=dict(channel_base=2048, channel_max=64)),
+    'paper256': dict(resolution=256, dim=512, layers=8, half_G=4, half_D=4,
+                     synthesis=dict(channel_base=16384, channel_max=512)),
 }
 
 
 @click.command(epilog='Example: python tools/benchmark.py --networks=small --peer=../stylegan2-ada-pytorch')
 @click.option('--networks', default='small,paper256', show_default=True, help='comma list of small, paper256')
-@click.option('--tasks', default='train,infer', show_default=True, help='comma list of train (G main + D main), infer, dataset')
+@click.option('--tasks', default='train,infer', show_default=True,
+              help='comma list of train (G main + D main), infer, dataset')
 @click.option('--batch', default=16, show_default=True, type=click.IntRange(min=2))
 @click.option('--rounds', default=5, show_default=True, type=click.IntRange(min=1), help='interleaved rounds')
 @click.option('--seconds', default=3.0, show_default=True, help='least time a contender runs in each round')
@@ -43,12 +46,14 @@ def main(networks, tasks, batch, rounds, seconds, device, peer):
     for network in networks.split(','):
         for task in tasks:
             job = dict(network=network, task=task, batch=batch, seconds=seconds, device=device)
-            workers = {name: Worker(dict(job, contender=name, folder=str(folder or ROOT))) for name, folder in contenders.items()}
+            workers = {name: Worker(dict(job, contender=name, folder=str(folder or ROOT)))
+                       for name, folder in contenders.items()}
             speeds = {name: [] for name in workers}
             for index in range(rounds):
                 for name, worker in workers.items():
                     speeds[name].append(worker.run())
-                report(f'{network} {task} {index + 1}/{rounds}', speeds, end='\r' if sys.stdout.isatty() else '')
+                report(f'{network} {task} {index + 1}/{rounds}', speeds,
+                       end='\r' if sys.stdout.isatty() else '')
             for worker in workers.values():
                 worker.close()
             report(f'{network} {task}, batch {batch}, {device}', speeds, end='\n')
@@ -68,10 +73,11 @@ def report(title, speeds, end):
 
 
 class Worker:
-    """A process that builds one contender's networks and answers every line on its input with images per second."""
+    """A process that builds one contender's networks and answers every line it reads with its images/s."""
 
     def __init__(self, job):
-        self.process = subprocess.Popen([sys.executable, __file__], env=dict(os.environ, BENCHMARK_JOB=json.dumps(job)),
+        environment = dict(os.environ, BENCHMARK_JOB=json.dumps(job))
+        self.process = subprocess.Popen([sys.executable, __file__], env=environment,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def run(self):
@@ -119,8 +125,10 @@ def build(job):
     if job['contender'] in ('mspe', 'plain'):
         synthesis['pe'] = 'mspe'
     size = dict(img_resolution=preset['resolution'], img_channels=3)
-    G = networks.Generator(preset['dim'], 0, preset['dim'], mapping_kwargs=dict(num_layers=preset['layers']), synthesis_kwargs=synthesis, **size)
-    D = networks.Discriminator(0, num_fp16_res=preset['half_D'] if half else 0, conv_clamp=256, **preset['synthesis'], **size)
+    G = networks.Generator(preset['dim'], 0, preset['dim'], synthesis_kwargs=synthesis,
+                           mapping_kwargs=dict(num_layers=preset['layers']), **size)
+    D = networks.Discriminator(0, num_fp16_res=preset['half_D'] if half else 0, conv_clamp=256,
+                               **preset['synthesis'], **size)
     if job['contender'] == 'plain':
         # What the fast path is measured against: grouped weights and the memory layout of the definition.
         networks.block_format = lambda *_: torch.contiguous_format
@@ -194,8 +202,9 @@ def compare_datasets(rounds):
     click.echo(f'dataset, {PHOTO_SIZE[0]}x{PHOTO_SIZE[1]} JPEG to {DATASET_SIZE}:')
     for name in runs:
         ratio = statistics.median(a / b for a, b in zip(per_core[name], per_core['plain loop']))
-        click.echo(f'    {name}: {statistics.median(walls[name]):.0f} img/s, {statistics.median(per_core[name]):.0f} '
-                   f'for each second of a core, {ratio:.2f}x the plain loop')
+        click.echo(f'    {name}: {statistics.median(walls[name]):.0f} img/s, '
+                   f'{statistics.median(per_core[name]):.0f} for each second of a core, '
+                   f'{ratio:.2f}x the plain loop')
 
 
 def write_photos(path):
@@ -204,7 +213,8 @@ def write_photos(path):
     from PIL import Image
     random, photos = np.random.RandomState(0), []
     for _ in range(8):
-        coarse = Image.fromarray(random.randint(0, 256, [30, 40, 3], np.uint8)).resize(PHOTO_SIZE, Image.BICUBIC)
+        coarse = Image.fromarray(random.randint(0, 256, [30, 40, 3], np.uint8))
+        coarse = coarse.resize(PHOTO_SIZE, Image.BICUBIC)
         noisy = np.clip(np.asarray(coarse) + random.normal(0, 6, [*PHOTO_SIZE[::-1], 3]), 0, 255)
         photos.append(io.BytesIO())
         Image.fromarray(noisy.astype(np.uint8)).save(photos[-1], 'jpeg', quality=90)
@@ -221,7 +231,8 @@ def plain_loop(source, dest):
             picture = Image.open(io.BytesIO(photos.read(name))).convert('RGB')
             side = min(picture.size)
             left, top = (picture.width - side) // 2, (picture.height - side) // 2
-            picture = picture.crop((left, top, left + side, top + side)).resize([DATASET_SIZE] * 2, Image.LANCZOS)
+            picture = picture.crop((left, top, left + side, top + side))
+            picture = picture.resize([DATASET_SIZE] * 2, Image.LANCZOS)
             buffer = io.BytesIO()
             picture.save(buffer, 'png', compress_level=0, optimize=False)
             dataset.writestr(f'{number:08d}.png', buffer.getvalue())

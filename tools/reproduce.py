@@ -1,4 +1,4 @@
-"""Repeats an experiment of the paper: one command, a picture, the numbers as JSON, and what the paper says."""
+"""Repeats an experiment of the paper: one command, a picture, the numbers as JSON, what the paper says."""
 
 import json
 import os
@@ -26,7 +26,8 @@ def named_network(context, parameter, values):
 @main.command()
 @click.option('--network', 'files', metavar='[LABEL=]PKL', multiple=True, callback=named_network,
               help='Network to measure; several times for several  [default: the newest or the bundled one]')
-@click.option('--seeds', 'count', type=click.IntRange(min=1), default=1000, show_default=True, help='Number of latents')
+@click.option('--seeds', 'count', type=click.IntRange(min=1), default=1000, show_default=True,
+              help='Number of latents')
 @click.option('--outdir', default='./out', show_default=True)
 def fig2(files, count, outdir):
     """Similarity of digits with themselves after shifts of 0 to 32 pixels."""
@@ -36,7 +37,8 @@ def fig2(files, count, outdir):
     from stylegan2_mspe.experiments import fig2
 
     files = files or {'network': default_network.default_network()}
-    networks = {label: rendering.prepare(legacy.load_network_pkl(file)['G_ema'], 'cpu') for label, file in files.items()}
+    networks = {label: rendering.prepare(legacy.load_network_pkl(file)['G_ema'], 'cpu')
+                for label, file in files.items()}
     batches = -(-count // 32)
     curves = fig2.measure(networks, range(count), lambda loop: cli.progress(loop, batches, 'batches'))
     os.makedirs(outdir, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The compiled CPU kernels against their plain versions: values, first and second derivatives, any shape and layout."""
+"""The compiled CPU kernels against their plain versions: values, first and second derivatives, any shape."""
 
 import itertools
 import os
@@ -12,7 +12,8 @@ from stylegan2_mspe.ops import native
 from stylegan2_mspe.pe import Canvas, Separable, sinusoidal
 from torch_utils.ops import upfirdn2d
 
-needs_compiler = pytest.mark.skipif(native.library() is None, reason='no C++ compiler on this machine: there are no kernels to compare')
+needs_compiler = pytest.mark.skipif(native.library() is None,
+                                    reason='no C++ compiler on this machine: there are no kernels to compare')
 
 
 @pytest.fixture
@@ -25,35 +26,42 @@ def plain(monkeypatch):
     return call
 
 
-def arguments(count=2, channels=32, height=5, width=7, batched_noise=True, rows_first=True, dtype=torch.float32, seed=0):
+def arguments(count=2, channels=32, height=5, width=7, batched_noise=True, rows_first=True,
+              dtype=torch.float32, seed=0):
     generator = torch.Generator().manual_seed(seed)
     draw = lambda *shape: torch.randn(shape, generator=generator).requires_grad_()
-    encoding = sinusoidal(Canvas.identity(8).extended(0, 0, 0, 2).coordinates(8), channels, 8, rows_first=rows_first)
-    encoding = Separable(encoding.rows[:, :, :height].float(), encoding.cols[:, :, :width].float(), rows_first)
+    coordinates = Canvas.identity(8).extended(0, 0, 0, 2).coordinates(8)
+    rows, cols, _ = sinusoidal(coordinates, channels, 8, rows_first=rows_first)
+    encoding = Separable(rows[:, :, :height].float(), cols[:, :, :width].float(), rows_first)
     x = draw(count, channels, height, width).detach().to(dtype).requires_grad_()
-    return dict(x=x, scale=draw(count, channels).detach().abs().requires_grad_(), noise=draw(count if batched_noise else 1, 1, height, width),
-                bias=draw(channels), encoding=encoding, gamma=torch.tensor(.7).requires_grad_())
+    return dict(x=x, scale=draw(count, channels).detach().abs().requires_grad_(),
+                noise=draw(count if batched_noise else 1, 1, height, width), bias=draw(channels),
+                encoding=encoding, gamma=torch.tensor(.7).requires_grad_())
 
 
 def test_the_definition_by_hand():
     x = torch.tensor([-2., 3., 1.]).reshape(1, 3, 1, 1)
-    y = ops.epilogue(x, scale=torch.tensor([[1., 2., 1.]]), noise=torch.full([1, 1, 1, 1], .5), bias=torch.tensor([0., 0., -2.]),
-                     slope=.2, gain=2, clamp=10)
+    y = ops.epilogue(x, scale=torch.tensor([[1., 2., 1.]]), noise=torch.full([1, 1, 1, 1], .5),
+                     bias=torch.tensor([0., 0., -2.]), slope=.2, gain=2, clamp=10)
     # (-2 + .5) * .2 * 2 = -.6;  (6 + .5) * 2 = 13 -> 10;  (1 + .5 - 2) * .2 * 2 = -.2
     assert torch.allclose(y.flatten(), torch.tensor([-.6, 10, -.2]))
 
 
+PARTS = ('scale', 'noise', 'bias', 'encoding')
+
+
 @needs_compiler
-@pytest.mark.parametrize('given', [names for n in range(4) for names in itertools.combinations(('scale', 'noise', 'bias', 'encoding'), n)])
+@pytest.mark.parametrize('given', [names for n in range(4) for names in itertools.combinations(PARTS, n)])
 def test_epilogue_with_any_of_its_parts(given, plain):
     every = arguments()
-    kwargs = {name: every[name] for name in given} | ({'gamma': every['gamma']} if 'encoding' in given else {})
-    compare(every['x'], kwargs, plain)
+    given += ('gamma',) if 'encoding' in given else ()
+    compare(every['x'], {name: every[name] for name in given}, plain)
 
 
 @needs_compiler
-@pytest.mark.parametrize('case', [dict(count=1, height=1, width=1), dict(channels=64, height=8, width=3), dict(rows_first=False),
-                                  dict(batched_noise=False), dict(count=3, channels=96, height=2, width=9)])
+@pytest.mark.parametrize('case', [
+    dict(count=1, height=1, width=1), dict(channels=64, height=8, width=3),
+    dict(count=3, channels=96, height=2, width=9), dict(rows_first=False), dict(batched_noise=False)])
 @pytest.mark.parametrize('clamp', [None, 1.0])
 def test_epilogue_shapes(case, clamp, plain):
     every = arguments(**case)
@@ -68,8 +76,10 @@ def compare(x, kwargs, plain):
         y = call(ops.epilogue, x, **kwargs)
         upstream = torch.linspace(-1, 1, y.numel()).reshape(y.shape).requires_grad_()
         once = call(torch.autograd.grad, y, leaves, upstream)
-        slopes = call(torch.autograd.grad, call(ops.epilogue, x, **kwargs), leaves, upstream, create_graph=True)
-        twice = call(torch.autograd.grad, sum(slope.square().sum() for slope in slopes), [*leaves, upstream], allow_unused=True)
+        again = call(ops.epilogue, x, **kwargs)
+        slopes = call(torch.autograd.grad, again, leaves, upstream, create_graph=True)
+        squares = sum(slope.square().sum() for slope in slopes)
+        twice = call(torch.autograd.grad, squares, [*leaves, upstream], allow_unused=True)
         results.append([y, *once, *slopes, *(torch.zeros(()) if t is None else t for t in twice)])
     for ours, theirs in zip(*results):
         assert torch.allclose(ours, theirs, rtol=1e-4, atol=1e-4 * float(theirs.detach().abs().max()))
@@ -81,7 +91,8 @@ def test_epilogue_in_bfloat16_is_the_rounded_float32():
     x = every.pop('x').detach().bfloat16()
     exact = ops.epilogue(x.float(), **every)
     rounded = ops.epilogue(x, **every)
-    assert rounded.dtype == torch.bfloat16 and torch.equal(rounded, exact.bfloat16())           # one rounding, at the end
+    assert rounded.dtype == torch.bfloat16
+    assert torch.equal(rounded, exact.bfloat16())           # one rounding, at the end
     assert rounded.is_contiguous(memory_format=torch.channels_last)
 
 
@@ -89,8 +100,8 @@ def test_epilogue_in_bfloat16_is_the_rounded_float32():
 def test_nan_and_infinity_come_through():
     x = torch.zeros(1, 16, 1, 4, dtype=torch.bfloat16)
     x[0, 3] = torch.tensor([float('nan'), float('inf'), -float('inf'), 3e38])
-    y = ops.epilogue(x, gain=1)
-    assert y[0, 3, 0, 0].isnan() and y[0, 3, 0, 1] == float('inf') and y[0, 3, 0, 2] == -float('inf') and y[0, 3, 0, 3].isfinite()
+    nan, plus, minus, large = ops.epilogue(x, gain=1)[0, 3, 0]
+    assert nan.isnan() and plus == float('inf') and minus == -float('inf') and large.isfinite()
     assert torch.equal(ops.epilogue(x, gain=1, clamp=2)[0, 3, 0, 1:3].float(), torch.tensor([2., -2.]))
 
 
@@ -98,7 +109,7 @@ def test_nan_and_infinity_come_through():
 @pytest.mark.parametrize('shape', [(2, 32, 5, 7), (1, 16, 1, 1), (3, 48, 33, 20)])
 def test_modulate(shape, plain):
     generator = torch.Generator().manual_seed(1)
-    x, styles = torch.randn(shape, generator=generator).requires_grad_(), torch.randn(shape[:2], generator=generator).requires_grad_()
+    x, styles = (torch.randn(size, generator=generator).requires_grad_() for size in (shape, shape[:2]))
     upstream = torch.randn(shape, generator=generator)
     for call in (lambda f, *a, **k: f(*a, **k), plain):
         y = call(ops.modulate, x, styles)
@@ -108,7 +119,8 @@ def test_modulate(shape, plain):
         assert torch.allclose(y, expected)
         assert torch.allclose(slopes[0], upstream * styles[:, :, None, None])
         assert torch.allclose(slopes[1], (upstream * x).sum((2, 3)), rtol=1e-4, atol=1e-4)
-        by_hand = (upstream * 2 * slopes[1][:, :, None, None], (2 * upstream.square() * styles[:, :, None, None]).sum((2, 3)))
+        by_hand = (upstream * 2 * slopes[1][:, :, None, None],
+                   (2 * upstream.square() * styles[:, :, None, None]).sum((2, 3)))
         assert all(torch.allclose(a, b, rtol=1e-3, atol=1e-3) for a, b in zip(twice, by_hand))
     once = torch.autograd.grad(ops.modulate(x, styles), (x, styles), upstream)
     assert all(torch.allclose(a, b, rtol=1e-4, atol=1e-4) for a, b in zip(once, slopes))
@@ -116,20 +128,22 @@ def test_modulate(shape, plain):
 
 @needs_compiler
 @pytest.mark.parametrize('case', [
-    dict(up=2, padding=[2, 1, 2, 1], gain=4), dict(up=[2, 1], down=[1, 3], padding=3), dict(up=[1, 3], padding=[-1, 2, 4, -2]),
-    dict(up=2, padding=[1, -2, 0, 3], flip_filter=True)])
+    dict(up=2, padding=[2, 1, 2, 1], gain=4), dict(up=[2, 1], down=[1, 3], padding=3),
+    dict(up=[1, 3], padding=[-1, 2, 4, -2]), dict(up=2, padding=[1, -2, 0, 3], flip_filter=True)])
 @pytest.mark.parametrize('taps', [[1, 3, 3, 1], [[1, 2, 4], [2, 4, 8]], [1, -2, 5]])
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
 def test_resampling(case, taps, dtype, monkeypatch):
     f = upfirdn2d.setup_filter(taps)
-    x = torch.randn(2, 24, 6, 9, generator=torch.Generator().manual_seed(0)).to(dtype).contiguous(memory_format=torch.channels_last)
+    x = torch.randn(2, 24, 6, 9, generator=torch.Generator().manual_seed(0))
+    x = x.to(dtype).contiguous(memory_format=torch.channels_last)
     called = []
     monkeypatch.setattr(upfirdn2d, 'plain_upfirdn2d', lambda *a: called.append(a))
     ours = upfirdn2d.upfirdn2d(x, f, **case)
     monkeypatch.undo()
     theirs = upfirdn2d.upfirdn2d(x.float(), f, impl='ref', **case)
     assert not called and ours.dtype == dtype and ours.is_contiguous(memory_format=torch.channels_last)
-    assert (ours.float() - theirs).abs().max() <= (1e-5 if dtype == torch.float32 else 1e-2) * theirs.abs().max()
+    tolerance = 1e-5 if dtype == torch.float32 else 1e-2
+    assert (ours.float() - theirs).abs().max() <= tolerance * theirs.abs().max()
 
 
 def test_filters_that_are_no_product_are_left_to_the_plain_version():
@@ -139,7 +153,8 @@ def test_filters_that_are_no_product_are_left_to_the_plain_version():
 
 
 def test_what_the_kernels_do_not_take_goes_to_the_plain_version():
-    for x in (torch.zeros(0, 32, 4, 4), torch.zeros(2, 3, 4, 4), torch.zeros(2, 32, 4, 4, dtype=torch.float64)):
+    double = torch.zeros(2, 32, 4, 4, dtype=torch.float64)
+    for x in (torch.zeros(0, 32, 4, 4), torch.zeros(2, 3, 4, 4), double):
         assert ops.epilogue(x, bias=torch.ones(x.shape[1], dtype=x.dtype), gain=1).shape == x.shape
         assert ops.modulate(x, torch.ones(x.shape[:2], dtype=x.dtype)).dtype == x.dtype
 

@@ -23,22 +23,25 @@ def test_eq_1_and_2():
     encoding = pe.sinusoidal(Canvas.identity(8).extended(0, 8, 2, 0).coordinates(8), 12, 8).dense()
     assert encoding.shape == (1, 12, 16, 10)
     for row, col in [(0, 0), (3, 5), (15, 8)]:
-        assert torch.allclose(encoding[0, :, row, col], torch.tensor(eq1(row, col - 2, 12), dtype=torch.float64), rtol=0, atol=1e-12)
+        expected = torch.tensor(eq1(row, col - 2, 12), dtype=torch.float64)
+        assert torch.allclose(encoding[0, :, row, col], expected, rtol=0, atol=1e-12)
 
 
 def test_first_values_by_hand():
     encoding = pe.sinusoidal(Canvas.identity(4).coordinates(4), 8, 4).dense()[0]
     # d = 2: frequencies 1 and 1/10.
-    expected = [math.sin(2), math.cos(2), math.sin(.2), math.cos(.2), math.sin(3), math.cos(3), math.sin(.3), math.cos(.3)]
+    expected = [math.sin(2), math.cos(2), math.sin(.2), math.cos(.2),
+                math.sin(3), math.cos(3), math.sin(.3), math.cos(.3)]
     assert torch.allclose(encoding[:, 2, 3], torch.tensor(expected, dtype=torch.float64), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize('resolution', [4, 8, 16, 32, 64])
 def test_whole_cell_wrapped_shifts_roll_the_encoding_at_every_level(resolution):
-    plain = pe.sinusoidal(Canvas.identity(64).coordinates(resolution), 16, resolution).dense()
+    encode = lambda canvas: pe.sinusoidal(canvas.coordinates(resolution), 16, resolution).dense()
+    plain = encode(Canvas.identity(64))
     cell = 64 // resolution
     for dy, dx in [(cell, 0), (0, 2 * cell), (-cell, 3 * cell)]:
-        moved = pe.sinusoidal(Canvas.identity(64).shifted(dy, dx).coordinates(resolution), 16, resolution).dense()
+        moved = encode(Canvas.identity(64).shifted(dy, dx))
         assert torch.allclose(moved, plain.roll((dy // cell, dx // cell), (2, 3)), rtol=0, atol=1e-12)
 
 
@@ -49,7 +52,8 @@ def test_the_authors_variant():
         coordinates = Canvas.identity(8).shifted(dy, dx).coordinates(8)
         encoding = pe.sinusoidal(coordinates, 16, 8, base=10000, rows_first=False).dense()[0]
         ours, theirs = encoding.numpy(), numbers[name]
-        # Their wrap is (i - r) mod N + (r - s), r the rounded shift; ours (i - s) mod N: a turn apart where s passes r.
+        # Their wrap is (i - r) mod N + (r - s), r the rounded shift; ours (i - s) mod N: a turn apart where s
+        # passes r.
         position = [(np.arange(8) - round_half_up(s)) % 8 + round_half_up(s) - s for s in (dy, dx)]
         same = np.ix_(*(np.isclose(p, c.numpy()) for p, c in zip(position, coordinates[:2])))
         assert np.isclose(position[0], coordinates.y.numpy()).sum() >= 7
@@ -62,7 +66,8 @@ def round_half_up(value):
 
 def test_cartesian_grid_spans_the_trained_image():
     rows, cols, rows_first = pe.cartesian(Canvas.identity(8).extended(0, 0, 8, 0).coordinates(4), 8, 4)
-    assert torch.allclose(rows[0], torch.tensor([-.75, -.25, .25, .75], dtype=torch.float64).expand(4, 4)) and rows_first
+    assert torch.allclose(rows[0], torch.tensor([-.75, -.25, .25, .75], dtype=torch.float64).expand(4, 4))
+    assert rows_first
     assert torch.allclose(cols[0, 0], torch.arange(-11, 4, 2).double() / 4)
 
 
@@ -76,10 +81,13 @@ def test_per_sample_coordinates_equal_one_by_one():
         pe.coordinates([Canvas.identity(16), Canvas.identity(16).resized(16, 32)], 8, 16)
 
 
+CONST = torch.arange(24.).double().reshape(2, 4, 3).sin()
+
+
 @pytest.mark.parametrize('encode', [
     lambda y, x: pe.sinusoidal(Coordinates(y, x), 8, 8).dense(),
     lambda y, x: pe.cartesian(Coordinates(y, x), 8, 8).dense(),
-    lambda y, x: pe.learned_constant(torch.arange(24.).double().reshape(2, 4, 3).sin(), Coordinates(y, x, (True, False)))])
+    lambda y, x: pe.learned_constant(CONST, Coordinates(y, x, (True, False)))])
 def test_coordinates_have_first_and_second_derivatives(encode):
     y = torch.tensor([[.3, 1.7, 2.4], [-.2, .9, 3.1]], dtype=torch.float64, requires_grad=True)
     x = torch.tensor([.6, 1.4], dtype=torch.float64, requires_grad=True)
@@ -113,7 +121,8 @@ def test_channels_must_be_a_multiple_of_four(channels):
 
 
 def test_the_registry_takes_a_users_plan_and_names_near_misses():
-    pe.register_plan('test-odd-levels', pe.Plan(input='cartesian', added=lambda level: level % 2 == 1, encoding='cartesian'))
+    plan = pe.Plan(input='cartesian', added=lambda level: level % 2 == 1, encoding='cartesian')
+    pe.register_plan('test-odd-levels', plan)
     assert pe.get_plan('test-odd-levels').added(1) and not pe.get_plan('test-odd-levels').added(2)
     with pytest.raises(ValueError, match="'msp'.*did you mean 'mspe'"):
         pe.get_plan('msp')
