@@ -315,7 +315,7 @@ def test_what_may_change_and_what_may_not(stopped, tmp_path, data):
             'with 8; a resumed run may change only --kimg, --snap, --workers',
         ),
         (['--pe=none'], '--pe=none: '),
-        (['--gamma=5'], 'was started with 4'),
+        (['--gamma=5'], 'was started with 10'),
         (['--data=demo'], '--data=demo'),
         (['--seed=1'], 'was started with 0'),
         (['--desc=x'], '--desc=x'),
