@@ -1,6 +1,7 @@
-"""Constructor arguments worked out from the shapes of a network's tensors, for files that record only tensors.
+"""Constructor arguments worked out from the shapes of tensors, for files that record nothing else.
 
-Tensors are named as in StyleGAN2-ADA-PyTorch. What no shape shows (clamping, half precision, filters) is left out.
+Tensors are named as in StyleGAN2-ADA-PyTorch. What no shape shows (clamping, half precision, filters) is left
+out.
 """
 
 import re
@@ -61,7 +62,7 @@ def _shape(tensors: Tensors, name: str, dimensions: int) -> torch.Size:
 
 
 def _widths(channels: Mapping[int, int]) -> dict:
-    """The channel_base and channel_max that give every level its width: min(channel_base // level, channel_max)."""
+    """The arguments that give every level its width: min(channel_base // level, channel_max)."""
     widest = max(channels.values())
     base = max(level * width for level, width in channels.items())
     for level, width in channels.items():

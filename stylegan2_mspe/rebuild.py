@@ -1,7 +1,7 @@
 """Networks rebuilt from what a file says of them: a class name, constructor arguments and tensors by name.
 
-The class name selects one of our classes, the arguments are plain values of the expected types, and nothing is
-allocated that the file does not contain.
+The class name selects one of our classes, the arguments are plain values of the expected types, and nothing
+is allocated that the file does not contain.
 """
 
 import contextlib
@@ -31,17 +31,17 @@ MAX_LAYERS = 1000       # of a mapping network
 MAX_NUMBER = 2 ** 31    # among a constructor's arguments
 MAX_PARTS = 100_000     # tensors or arguments of one network
 
-_COUNT, _REAL, _MAYBE = (int,), (int, float), (int, float, type(None))
+_COUNT, _REAL, _OPTION, _MAYBE = (int,), (int, float), (int, type(None)), (int, float, type(None))
 _FILTER = (list, tuple, type(None))
-# What a constructor takes as it is and needs only when a picture is drawn: a wrong type has to be found before.
+# Constructors keep most of these for the time a picture is drawn: a wrong type has to be found before.
 TYPES = dict(
     z_dim=_COUNT, c_dim=_COUNT, w_dim=_COUNT, img_resolution=_COUNT, img_channels=_COUNT, num_layers=_COUNT,
-    embed_features=(int, type(None)), layer_features=(int, type(None)), lr_multiplier=_REAL, w_avg_beta=_MAYBE,
-    channel_base=_COUNT, channel_max=_COUNT, num_fp16_res=_COUNT, conv_clamp=_MAYBE, cmap_dim=(int, type(None)),
-    fp16_channels_last=(int,), use_noise=(int,), kernel_size=_COUNT, activation=(str,), architecture=(str,),
-    resample_filter=_FILTER, freeze_layers=_COUNT, mbstd_group_size=(int, type(None)), mbstd_num_channels=_COUNT,
-    pe=(str,), pe_kwargs=(dict,), base=_REAL, rows_first=(int,), mapping_kwargs=(dict,), synthesis_kwargs=(dict,),
-    block_kwargs=(dict,), epilogue_kwargs=(dict,))
+    embed_features=_OPTION, layer_features=_OPTION, lr_multiplier=_REAL, w_avg_beta=_MAYBE,
+    channel_base=_COUNT, channel_max=_COUNT, num_fp16_res=_COUNT, conv_clamp=_MAYBE, cmap_dim=_OPTION,
+    fp16_channels_last=_COUNT, use_noise=_COUNT, kernel_size=_COUNT, activation=(str,), architecture=(str,),
+    resample_filter=_FILTER, freeze_layers=_COUNT, mbstd_group_size=_OPTION, mbstd_num_channels=_COUNT,
+    pe=(str,), pe_kwargs=(dict,), base=_REAL, rows_first=_COUNT, mapping_kwargs=(dict,),
+    synthesis_kwargs=(dict,), block_kwargs=(dict,), epilogue_kwargs=(dict,))
 
 
 class NetworkFileError(ValueError):
@@ -64,7 +64,7 @@ def read(source: str | os.PathLike | IO[bytes]) -> tuple[str, bytes]:
 
 @contextlib.contextmanager
 def sentences(name: str, speaker: str | None = None) -> Iterator[None]:
-    """Turns whatever reading the file `name` raises into a sentence; `speaker` begins those about what it asks for."""
+    """Turns whatever reading the file `name` raises into a sentence; `speaker` begins some."""
     try:
         yield
     except Refused as error:
@@ -90,7 +90,7 @@ class Description:
 
 
 def build_all(found: dict[str, Description | None], training_set_kwargs: Any) -> dict[str, Any]:
-    """The dictionary of a network file. A description that is there twice gives one module. Raises Refused."""
+    """The dictionary of a network file; a description that is twice there is built once. Raises Refused."""
     if found.get('G_ema') is None:
         raise Refused('holds no G_ema, the generator that every network file has')
     result, built = dict(training_set_kwargs=dataset_kwargs(training_set_kwargs)), {}
@@ -160,7 +160,7 @@ def plain(value: Any) -> Any:
 
 
 def check_types(kwargs: dict) -> None:
-    """Refuses arguments of types that no network takes; the layer count costs time before anything is compared."""
+    """Refuses arguments that no network takes, and a count of layers that only takes time."""
     if not isinstance(kwargs, dict):
         raise Refused(f'has a {type(kwargs).__name__} for arguments, expected a dictionary')
     for name, value in kwargs.items():
@@ -196,7 +196,8 @@ class _Shapes(torch.overrides.TorchFunctionMode):
 def _fill(module: torch.nn.Module, tensors: dict[str, torch.Tensor], key: str) -> None:
     """Gives every parameter and buffer the tensor of its name; names and shapes have to agree."""
     expected = dict([*module.named_parameters(), *module.named_buffers()])
-    tensors = {**{name: value for name, value in expected.items() if name.endswith('resample_filter')}, **tensors}
+    filters = {name: value for name, value in expected.items() if name.endswith('resample_filter')}
+    tensors = {**filters, **tensors}        # some formats leave them to the arguments
     for name in sorted(expected.keys() ^ tensors.keys()):
         state = 'lacks' if name in expected else 'has an unknown'
         raise Refused(f'{state} parameter {key}.{name} ({len(tensors)} found, {len(expected)} expected)')
@@ -214,7 +215,7 @@ def _fill(module: torch.nn.Module, tensors: dict[str, torch.Tensor], key: str) -
 
 
 def _try_encodings(module: torch.nn.Module) -> None:
-    """Evaluates the smallest encodings once: their options are names and numbers that only they understand."""
+    """Evaluates the smallest encodings once: only they understand their options."""
     for name in ('b4', 'b8'):
         block = getattr(getattr(module, 'synthesis', None), name, None)
         if block is None or block.encoding is None:
@@ -230,7 +231,7 @@ def _build_augment(args, kwargs: dict, tensors: dict[str, torch.Tensor]) -> torc
     try:
         kind = importlib.import_module(AUGMENT).AugmentPipe
     except (ImportError, AttributeError):
-        warnings.warn('the augmentation recorded in a network file is left out: there is none here', stacklevel=2)
+        warnings.warn('the augmentation recorded in a network file is left out: there is none here')
         return None
     try:
         module = kind(*args, **kwargs)

@@ -1,7 +1,8 @@
-"""rosinality-style `.pt` files: networks of rosinality/stylegan2-pytorch and of the paper's authors, and back.
+"""rosinality-style `.pt` files: rosinality/stylegan2-pytorch's networks, the paper authors', and back.
 
-Such a file is a dictionary of state dictionaries (g_ema, g, d) under that implementation's parameter names. The
-authors' generators have a `position`: none, sspe or mspe; their encoding has base 10000 and the column half first.
+Such a file is a dictionary of state dictionaries (g_ema, g, d) under that implementation's parameter names.
+The authors' generators have a `position`: none, sspe or mspe; their encoding has base 10000 and the column
+half first.
 """
 
 import argparse
@@ -21,7 +22,7 @@ AVERAGE = 10_000        # latents whose mean is w_avg, which the files leave to 
 
 
 def load_rosinality(f: str | os.PathLike | IO[bytes]) -> dict[str, Any]:
-    """Reads a `.pt` file, path, URL or open (torch.load with weights_only=True); returns what legacy.load_network_pkl returns.
+    """Reads a `.pt` file, path, URL or open (weights_only=True), as legacy.load_network_pkl does.
 
     Sizes, channel multiplier, number of mapping layers and position follow from the shapes. Raises
     NetworkFileError in one sentence, OSError.
@@ -44,9 +45,9 @@ def load_rosinality(f: str | os.PathLike | IO[bytes]) -> dict[str, Any]:
 
 
 def save_rosinality(path: str | os.PathLike, content: dict[str, Any]) -> None:
-    """Writes G_ema, G and D of `content` under rosinality's names, as rosinality/stylegan2-pytorch opens them.
+    """Writes G_ema, G and D of `content` under the names of rosinality/stylegan2-pytorch.
 
-    Raises ValueError for what its networks cannot be: with encodings, conditional, or of another architecture.
+    Raises ValueError for what those networks cannot be: with encodings, labels or of another architecture.
     """
     saved = {}
     for ours, theirs in KEYS.items():
@@ -58,8 +59,9 @@ def save_rosinality(path: str | os.PathLike, content: dict[str, Any]) -> None:
         tensors = module.state_dict()
         names = discriminator_names(module.img_resolution) if ours == 'D' else generator_names(
             module.img_resolution, module.mapping.num_layers)
-        saved[theirs] = {name: _as_theirs(name, tensors[mine]) for mine, name in names.items() if mine in tensors}
-        saved[theirs].update(_kernels(ours == 'D', module.img_resolution))
+        saved[theirs] = _kernels(ours == 'D', module.img_resolution)
+        saved[theirs].update((name, _as_theirs(name, tensors[mine])) for mine, name in names.items()
+                             if mine in tensors)
     saved['latent_avg'] = content['G_ema'].mapping.w_avg.clone()
     with atomic_write(path) as file:
         torch.save(saved, file)
@@ -94,13 +96,15 @@ def _picture_names(ours: str, theirs: str) -> dict[str, str]:
 
 
 def _styled_names(ours: str, theirs: str) -> dict[str, str]:
-    return {f'{ours}.weight': f'{theirs}.conv.weight', f'{ours}.affine.weight': f'{theirs}.conv.modulation.weight',
-            f'{ours}.affine.bias': f'{theirs}.conv.modulation.bias'}
+    theirs = f'{theirs}.conv'
+    return {f'{ours}.weight': f'{theirs}.weight', f'{ours}.affine.weight': f'{theirs}.modulation.weight',
+            f'{ours}.affine.bias': f'{theirs}.modulation.bias'}
 
 
 def discriminator_names(resolution: int) -> dict[str, str]:
     """Our parameter names → theirs."""
-    layers = {f'b{resolution}.fromrgb': ('convs.0.0', 'convs.0.1'), 'b4.conv': ('final_conv.0', 'final_conv.1'),
+    layers = {f'b{resolution}.fromrgb': ('convs.0.0', 'convs.0.1'),
+              'b4.conv': ('final_conv.0', 'final_conv.1'),
               'b4.fc': ('final_linear.0',) * 2, 'b4.out': ('final_linear.1',) * 2}
     for level in range(resolution.bit_length() - 3):
         block, theirs = f'b{resolution >> level}', f'convs.{level + 1}'
@@ -128,7 +132,7 @@ def _generator(state: dict[str, torch.Tensor]) -> Description:
     kwargs = infer.generator_kwargs(tensors)
     if kwargs['synthesis_kwargs']['pe'] != 'none':
         kwargs['synthesis_kwargs']['pe_kwargs'] = AUTHORS_ENCODING
-    if kwargs['synthesis_kwargs'].pop('use_noise', True) is False:      # noise that is drawn anew is not in the file
+    if kwargs['synthesis_kwargs'].pop('use_noise', True) is False:      # the file leaves noise to be drawn
         for name in [name for name in tensors if name.endswith('.noise_strength')]:
             size = int(name.split('.')[1].removeprefix('b'))
             tensors[name.replace('noise_strength', 'noise_const')] = torch.zeros([size, size])
@@ -179,7 +183,7 @@ def _set_average(networks: dict[str, Any], recorded: Any) -> None:
 
 
 def _check_exportable(key: str, module: torch.nn.Module, kwargs: dict) -> None:
-    """Theirs are baseline networks without labels; the generator sums pictures, the discriminator is residual."""
+    """Theirs are baselines without labels; the generator sums pictures, the discriminator is residual."""
     expected = dict(architecture='resnet' if key == 'D' else 'skip', pe='none', use_noise=True,
                     resample_filter=[1, 3, 3, 1], activation='lrelu', kernel_size=3)
     for name, value in expected.items():
@@ -187,7 +191,7 @@ def _check_exportable(key: str, module: torch.nn.Module, kwargs: dict) -> None:
             raise ValueError(f'{key}: found {name} = {kwargs[name]!r}, expected {value!r}: '
                              'rosinality-style files hold nothing else')
     if module.c_dim or (key != 'D' and module.z_dim != module.w_dim):
-        raise ValueError(f'{key}: found a network with labels or with z and w of different sizes, expected none: '
+        raise ValueError(f'{key}: found labels, or z and w of different sizes, expected neither: '
                          'rosinality-style files hold nothing else')
 
 
@@ -207,7 +211,8 @@ def _kernels(is_discriminator: bool, resolution: int) -> dict[str, torch.Tensor]
     kernel, found = torch.outer(taps, taps), {}
     for level in range(resolution.bit_length() - 3):
         if is_discriminator:
-            found[f'convs.{level + 1}.conv2.0.kernel'] = found[f'convs.{level + 1}.skip.0.kernel'] = kernel.clone()
+            for path in ('conv2', 'skip'):
+                found[f'convs.{level + 1}.{path}.0.kernel'] = kernel.clone()
         else:
             found[f'convs.{2 * level}.conv.blur.kernel'] = kernel * 4
             found[f'to_rgbs.{level}.upsample.kernel'] = kernel * 4

@@ -234,8 +234,8 @@ def _load_storage(data) -> _Storage:
 
 
 def load_torch(data: bytes, classes: Sequence[type] = ()) -> Any:
-    """What torch.save wrote, onto the CPU: tensors, containers, and objects of `classes`, which torch fills with
-    attributes. Raises Refused for anything else."""
+    """What torch.save wrote, onto the CPU: tensors, containers, and objects of `classes`, which torch fills
+    with attributes. Raises Refused for anything else."""
     allow = getattr(torch.serialization, 'safe_globals', None)          # torch 2.5
     if classes and allow is None:
         torch.serialization.add_safe_globals(list(classes))

@@ -1,7 +1,8 @@
-"""Networks as safetensors: a JSON header of names, shapes and places, then the raw numbers; nothing to execute.
+"""Networks as safetensors: a JSON header of names, shapes and places, then numbers; nothing to execute.
 
-Eight bytes of header length (little-endian), the header, the data. Tensors are `G_ema.mapping.fc0.weight` …; what
-rebuilds the networks (class names, constructor arguments, the dataset's arguments) is JSON in `__metadata__`.
+Eight bytes of header length (little-endian), the header, the data. Tensors are `G_ema.mapping.fc0.weight` …;
+what rebuilds the networks (class names, constructor arguments, the dataset's arguments) is JSON in
+`__metadata__`.
 """
 
 import json
@@ -22,7 +23,8 @@ MAX_HEADER = 100_000_000        # bytes, as in the reference implementation
 METADATA = 'stylegan2_mspe'     # the key of ours in __metadata__
 
 
-def write_tensors(path: str | os.PathLike, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
+def write_tensors(path: str | os.PathLike, tensors: dict[str, torch.Tensor],
+                  metadata: dict[str, str]) -> None:
     """Writes a safetensors file; it appears when it is complete. Raises OSError."""
     names, header, place = {dtype: name for name, dtype in DTYPES.items()}, {'__metadata__': metadata}, 0
     for name, tensor in tensors.items():
@@ -73,7 +75,8 @@ def _tensor(name: str, entry: Any, numbers: memoryview, expected: int) -> tuple[
     dtype, shape = (entry.get(key) for key in ('dtype', 'shape')) if isinstance(entry, dict) else (None, None)
     if dtype not in DTYPES.keys() or not isinstance(shape, list) or len(shape) > 16 or any(
             type(count) is not int or not 0 <= count < 2 ** 48 for count in shape):
-        raise Refused(f'has {name[:80]!r} of type {str(dtype)[:20]} and shape {str(shape)[:60]}, expected plain numbers')
+        raise Refused(f'has {name[:80]!r} of type {str(dtype)[:20]} and shape {str(shape)[:60]}, '
+                      'expected plain numbers')
     size = math.prod(shape) * DTYPES[dtype].itemsize
     if begin != expected or end - begin != size or end > len(numbers):
         raise Refused(f'has {name[:80]!r} at bytes {begin} to {end} of {len(numbers)}, '
@@ -97,14 +100,15 @@ def save_safetensors(path: str | os.PathLike, content: dict[str, Any]) -> None:
             described[key] = done[id(module)]
             continue
         done[id(module)] = key
-        described[key] = dict(class_name=type(module).__name__, args=module.init_args, kwargs=module.init_kwargs)
+        described[key] = dict(class_name=type(module).__name__, args=module.init_args,
+                              kwargs=module.init_kwargs)
         tensors.update((f'{key}.{name}', value) for name, value in module.state_dict().items())
     record = dict(networks=described, training_set_kwargs=content.get('training_set_kwargs'))
     write_tensors(path, tensors, {'format': 'pt', METADATA: json.dumps(record)})
 
 
 def load_safetensors(f: str | os.PathLike | IO[bytes]) -> dict[str, Any]:
-    """Reads what save_safetensors writes, from a path, a URL or an open file; returns what legacy.load_network_pkl returns.
+    """Reads what save_safetensors writes, from a path, URL or open file, as legacy.load_network_pkl does.
 
     Raises NetworkFileError in one sentence, OSError.
     """
@@ -112,7 +116,7 @@ def load_safetensors(f: str | os.PathLike | IO[bytes]) -> dict[str, Any]:
     with rebuild.sentences(name):
         tensors, metadata = read_tensors(data)
         if not isinstance(metadata.get(METADATA), str):
-            raise Refused(f'has no {METADATA!r} among its metadata, which say what networks its tensors are of')
+            raise Refused(f'has no {METADATA!r} among its metadata, to say what networks its tensors are of')
         record = json.loads(metadata[METADATA])
         described, found = record['networks'], {}
         for key, entry in described.items():

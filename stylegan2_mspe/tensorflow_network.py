@@ -1,8 +1,8 @@
-"""StyleGAN2's TensorFlow networks, as they lie in a pickle: the names of their variables and how they map to ours.
+"""StyleGAN2's TensorFlow networks as they lie in a pickle: their variables, and how these map to ours.
 
-A TensorFlow pickle is a tuple (G, D, Gs) of networks; each records its name, static arguments, source text (not
-looked at), components and variables. Weights are [kh, kw, in, out] and [in, out]; those of upsampling layers
-are turned by half a turn; styles are stored without the 1 that is added to them.
+A TensorFlow pickle is a tuple (G, D, Gs) of networks; each records its name, static arguments, source text
+(not looked at), components and variables. Weights are [kh, kw, in, out] and [in, out]; those of upsampling
+layers are turned by half a turn; styles are stored without the 1 that is added to them.
 """
 
 import re
@@ -18,6 +18,7 @@ from stylegan2_mspe.safe_pickle import Record, Refused
 
 CLASS = ('dnnlib.tflib.network', 'Network')     # what the pickle calls a network
 MAX_VARIABLES = 10_000
+MAX_NETWORKS = 16       # a network and its components
 
 # (variable, with <r> for a resolution) → (parameter, how).
 _LAYER = {'weight': 'weight', 'bias': 'bias', 'mod_weight': 'affine.weight', 'mod_bias': 'affine.bias',
@@ -78,13 +79,14 @@ def _renamed(kwargs: dict, names: dict[str, str]) -> dict:
 
 def _read(record: Record) -> tuple[dict, dict[str, Any]]:
     """Static arguments and variables of a network and its components (mapping/…, synthesis/…)."""
-    variables, kwargs = {}, {}
-    waiting = [('', record, 0)]
+    variables, kwargs, steps = {}, {}, 0
+    waiting = [('', record)]
     while waiting:
-        prefix, part, depth = waiting.pop()
+        prefix, part = waiting.pop()
+        steps += 1
         state = part.state if isinstance(part, Record) and isinstance(part.state, dict) else {}
         static, own, parts = (state.get(name) for name in ('static_kwargs', 'variables', 'components'))
-        if not isinstance(static, dict) or not isinstance(own, list) or depth > 2:
+        if not isinstance(static, dict) or not isinstance(own, list) or steps > MAX_NETWORKS:
             raise Refused('holds a TensorFlow network in an unknown form')
         kwargs = {**plain(static), **kwargs}
         for pair in own:
@@ -93,8 +95,7 @@ def _read(record: Record) -> tuple[dict, dict[str, Any]]:
             variables[prefix + pair[0]] = pair[1]
         if len(variables) > MAX_VARIABLES:
             raise Refused('holds more variables than a TensorFlow network has')
-        for name, child in (parts or {}).items():
-            waiting.append((f'{prefix}{name}/', child, depth + 1))
+        waiting += [(f'{prefix}{name}/', child) for name, child in (parts or {}).items()][:MAX_NETWORKS]
     for name, expected in _FIXED.items():
         if expected is not None and kwargs.get(name, expected) != expected:
             raise Refused(f'holds a TensorFlow network with {name} = {str(kwargs[name])[:40]!r}, '

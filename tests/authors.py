@@ -1,4 +1,4 @@
-"""The paper authors' networks as the files they come in: a `.pt` with the weights that golden/README describes."""
+"""The paper authors' networks as the `.pt` files they come in, with the weights that golden/README describes."""
 
 import io
 import json

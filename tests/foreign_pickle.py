@@ -1,4 +1,4 @@
-"""Network pickles as StyleGAN2-ADA-PyTorch leaves them, made by hand from flat names: no module of ours takes part.
+"""Network pickles as StyleGAN2-ADA-PyTorch leaves them, made by hand from flat names, without modules of ours.
 
 Of ours is only the name under which such files call their reader, torch_utils.persistence.
 """
@@ -16,10 +16,11 @@ SOURCE = 'raise SystemExit("the source text of a network file was executed")\n'
 
 # Which class a part is of, by its name.
 G_PARTS = {'': 'Generator', 'mapping': 'MappingNetwork', 'synthesis': 'SynthesisNetwork',
-           r'synthesis\.b\d+': 'SynthesisBlock', r'.*\.conv[01]': 'SynthesisLayer', r'.*\.torgb': 'ToRGBLayer',
-           r'.*\.skip': 'Conv2dLayer', r'.*\.(affine|fc\d+|embed)': 'FullyConnectedLayer'}
-D_PARTS = {'': 'Discriminator', 'mapping': 'MappingNetwork', 'b4': 'DiscriminatorEpilogue', r'b\d+': 'DiscriminatorBlock',
-           r'b4\.(fc|out)|mapping\..*': 'FullyConnectedLayer', r'b4\.mbstd': 'MinibatchStdLayer', r'.*': 'Conv2dLayer'}
+           r'synthesis\.b\d+': 'SynthesisBlock', r'.*\.conv[01]': 'SynthesisLayer',
+           r'.*\.torgb': 'ToRGBLayer', r'.*\.skip': 'Conv2dLayer', r'.*\.(affine|fc\d+|embed)': 'FullyConnectedLayer'}
+D_PARTS = {'': 'Discriminator', 'mapping': 'MappingNetwork', 'b4': 'DiscriminatorEpilogue',
+           r'b\d+': 'DiscriminatorBlock', r'b4\.(fc|out)|mapping\..*': 'FullyConnectedLayer',
+           r'b4\.mbstd': 'MinibatchStdLayer', r'.*': 'Conv2dLayer'}
 BUFFERS = ('w_avg', 'noise_const', 'resample_filter')
 STORAGES = {torch.float32: 'FloatStorage', torch.float16: 'HalfStorage', torch.float64: 'DoubleStorage'}
 
@@ -50,8 +51,8 @@ def _part(path, tensors, parts, location, source, frozen, **more):
         if name in BUFFERS or prefix + name in frozen:
             state['_buffers'][name] = _tensor(value, location)
         else:
-            parameter = Calls(torch._utils._rebuild_parameter, _tensor(value, location), False, collections.OrderedDict())
-            state['_parameters'][name] = parameter
+            tensor, hooks = _tensor(value, location), collections.OrderedDict()
+            state['_parameters'][name] = Calls(torch._utils._rebuild_parameter, tensor, False, hooks)
     children = dict.fromkeys(name.split('.')[0] for name in inside if '.' in name)
     state['_modules'] = collections.OrderedDict(
         (name, _part(prefix + name, tensors, parts, location, source, frozen, _init_args=(), _init_kwargs={}))
@@ -65,8 +66,8 @@ def _part(path, tensors, parts, location, source, frozen, **more):
 def _tensor(value, location):
     value = torch.as_tensor(value).contiguous()
     storage = Calls(torch.storage._load_from_bytes, storage_bytes(value, location))
-    stride = tuple(value.stride())
-    return Calls(torch._utils._rebuild_tensor_v2, storage, 0, tuple(value.shape), stride, False, collections.OrderedDict())
+    place = 0, tuple(value.shape), tuple(value.stride())
+    return Calls(torch._utils._rebuild_tensor_v2, storage, *place, False, collections.OrderedDict())
 
 
 def storage_bytes(value, location='cpu', key='94676045268784') -> bytes:
@@ -75,8 +76,9 @@ def storage_bytes(value, location='cpu', key='94676045268784') -> bytes:
         return b'X' + len(string).to_bytes(4, 'little') + string.encode()
 
     count = value.numel().to_bytes(8, 'little')
-    description = (b'\x80\x02(' + text('storage') + b'ctorch\n' + STORAGES[value.dtype].encode() + b'\n' + text(key) + text(location)
-                   + b'J' + count[:4] + b'Ntq\x00Q.')
+    kind = b'ctorch\n' + STORAGES[value.dtype].encode() + b'\n'
+    description = b''.join([b'\x80\x02(', text('storage'), kind, text(key), text(location),
+                            b'J', count[:4], b'Ntq\x00Q.'])
     head = [pickle.dumps(part, 2) for part in (0x1950a86a20f9469cfc6c, 1001, dict(little_endian=True))]
     return b''.join([*head, description, pickle.dumps([key], 2), count, value.numpy().tobytes()])
 

@@ -1,4 +1,4 @@
-"""Writes TensorFlow network pickles by hand: the tuple (G, D, Gs) as StyleGAN2's TensorFlow code leaves it."""
+"""TensorFlow's network pickles by hand: the tuple (G, D, Gs) as StyleGAN2's TensorFlow code leaves it."""
 
 import pickle
 import sys
@@ -70,7 +70,8 @@ def generator(G, **static) -> Network:
 
 def discriminator(D, **static) -> Network:
     values = {name: tensor.numpy() for name, tensor in D.state_dict().items()}
-    variables = [('lod', np.float32(0)), *dense('Output', values, 'b4.out'), *dense('4x4/Dense0', values, 'b4.fc')]
+    variables = [('lod', np.float32(0))]
+    variables += dense('Output', values, 'b4.out') + dense('4x4/Dense0', values, 'b4.fc')
     for name in values:
         if name.startswith('mapping.fc') and name.endswith('weight'):
             index = name.removeprefix('mapping.fc').removesuffix('.weight')

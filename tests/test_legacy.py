@@ -201,9 +201,11 @@ def test_golden_networks_come_out_equal_through_a_pickle_made_by_hand(name, loca
 def test_architectures_labels_and_half_precision_by_hand(architecture, c_dim, halves):
     options = dict(channel_base=64, channel_max=8, num_fp16_res=halves, conv_clamp=256 if halves else None)
     G = make_generator(c_dim=c_dim, synthesis_kwargs=dict(architecture=architecture, **options))
-    D = make_discriminator(c_dim=c_dim, architecture=architecture, block_kwargs=dict(freeze_layers=4), **options)
+    D = make_discriminator(c_dim=c_dim, architecture=architecture, **options,
+                           block_kwargs=dict(freeze_layers=4))     # the whole first block
     frozen = [name for name in D.state_dict() if name.startswith('b16.')]
-    content = read(dict(G=by_hand(G), D=by_hand(D, frozen=frozen), G_ema=by_hand(G, location='cuda:1')), protocol=2)
+    found = dict(G=by_hand(G), D=by_hand(D, frozen=frozen), G_ema=by_hand(G, location='cuda:1'))
+    content = read(found, protocol=2)
     images = torch.from_numpy(np.random.RandomState(1).randn(2, 3, 16, 16)).float()
     labels = torch.eye(3)[:2] if c_dim else None
     torch.testing.assert_close(draw(content['G_ema']), draw(G), rtol=0, atol=0)
@@ -217,15 +219,17 @@ def test_augmentation_is_read_with_its_strength(tmp_path):
     pipe = augment.AugmentPipe(xflip=1, rotate90=1, scale=np.float64(1))
     pipe.p.copy_(torch.as_tensor(0.375))
     path = tmp_path / 'a.pkl'
-    save_network_pkl(path, G=None, D=None, G_ema=make_generator(), training_set_kwargs=None, augment_pipe=pipe)
+    G = make_generator()
+    save_network_pkl(path, G=None, D=None, G_ema=G, training_set_kwargs=None, augment_pipe=pipe)
     found = load_network_pkl(path)
-    assert found['augment_pipe'].p == 0.375 and found['augment_pipe'].init_kwargs == dict(xflip=1, rotate90=1, scale=1)
+    assert found['augment_pipe'].p == 0.375
+    assert found['augment_pipe'].init_kwargs == dict(xflip=1, rotate90=1, scale=1)
     assert found['G'] is None and found['D'] is None
 
 
 def test_augmentation_where_there_is_none(monkeypatch):
     monkeypatch.setattr(rebuild, 'AUGMENT', 'stylegan2_mspe.no_such_module')
-    state = dict(_parameters={}, _buffers=dict(p=torch.tensor(0.5)), _modules={}, _init_args=(), _init_kwargs={})
+    state = dict(_buffers=dict(p=torch.tensor(0.5)), _init_args=(), _init_kwargs={})
     meta = dict(type='class', version=6, module_src='', class_name='AugmentPipe', state=state)
     pipe = foreign_pickle.Calls(persistence._reconstruct_persistent_obj, meta)
     with pytest.warns(UserWarning, match='augmentation'):
@@ -249,9 +253,12 @@ def test_force_fp16_changes_precision_and_nothing_else(generator):
     D = make_discriminator()
     content = foreign_pickle.dumps(dict(G_ema=generator, D=D))
     plain, halved = (load_network_pkl(io.BytesIO(content), force_fp16=half) for half in (False, True))
-    assert [getattr(halved['G_ema'].synthesis, f'b{size}').use_fp16 for size in (4, 8, 16)] == [False, True, True]
-    assert halved['G_ema'].init_kwargs.synthesis_kwargs == dict(generator.init_kwargs.synthesis_kwargs, num_fp16_res=4)
-    assert halved['D'].b16.use_fp16 and halved['D'].b16.conv1.conv_clamp == 256 and not plain['D'].b16.use_fp16
+    synthesis = halved['G_ema'].synthesis
+    assert [block.use_fp16 for block in (synthesis.b4, synthesis.b8, synthesis.b16)] == [False, True, True]
+    changed = dict(generator.init_kwargs.synthesis_kwargs, num_fp16_res=4)
+    assert halved['G_ema'].init_kwargs.synthesis_kwargs == changed
+    assert halved['D'].b16.use_fp16 and halved['D'].b16.conv1.conv_clamp == 256
+    assert not plain['D'].b16.use_fp16
     torch.testing.assert_close(draw(halved['G_ema']), draw(generator), rtol=0, atol=0)      # float32 on a CPU
 
 
@@ -272,10 +279,10 @@ def test_tensorflow_pickles(architecture, c_dim, layers, monkeypatch):
     options = dict(channel_base=64, channel_max=8, architecture=architecture)
     G, half = (make_generator(seed, c_dim=c_dim, synthesis_kwargs=options) for seed in (1, 2))
     D = make_discriminator(c_dim=c_dim, mapping_kwargs=dict(num_layers=layers) if c_dim else {}, **options)
-    static = dict(fmap_base=32, fmap_max=8, architecture=architecture, resample_kernel=[1, 3, 3, 1], fused_modconv=True)
-    networks_of_it = (tensorflow_pickle.generator(half, **static), tensorflow_pickle.discriminator(D, **static),
-                      tensorflow_pickle.generator(G, conv_clamp=256, num_fp16_res=2, **static))
-    content = load_network_pkl(io.BytesIO(tensorflow_pickle.dumps(networks_of_it, monkeypatch)))
+    static = dict(fmap_base=32, fmap_max=8, architecture=architecture, resample_kernel=[1, 3, 3, 1])
+    three = (tensorflow_pickle.generator(half, **static), tensorflow_pickle.discriminator(D, **static),
+             tensorflow_pickle.generator(G, conv_clamp=256, num_fp16_res=2, **static))
+    content = load_network_pkl(io.BytesIO(tensorflow_pickle.dumps(three, monkeypatch)))
     images = torch.from_numpy(np.random.RandomState(1).randn(2, 3, 16, 16)).float()
     labels = torch.eye(3)[:2] if c_dim else None
     for ours, theirs in [(draw(content['G']), draw(half)), (draw(content['G_ema']), draw(G)),
@@ -288,11 +295,12 @@ def test_tensorflow_pickles(architecture, c_dim, layers, monkeypatch):
 @pytest.mark.parametrize('change, asked', [
     (lambda G: G.state.update(variables=None), 'unknown form'),
     (lambda G: G.state['static_kwargs'].update(mapping_nonlinearity='relu'), "mapping_nonlinearity = 'relu'"),
-    (lambda G: G.state['components']['synthesis'].state['variables'].append(('8x8/Fancy/weight', np.zeros(3))), 'Fancy'),
+    (lambda G: G.state['components']['synthesis'].state['variables'].append(('8x8/Fancy/weight', 5)), 'Fancy'),
     (lambda G: G.state['components']['synthesis'].state['variables'].pop(), 'lacks parameter G.synthesis'),
     (lambda G: G.state['components'].update(synthesis=5), 'unknown form'),
     (lambda G: G.state['components'].update(mapping=G), 'unknown form|without end'),
-    (lambda G: G.state['components']['mapping'].state['variables'].append(('LabelConcat/weight', np.zeros(3))), 'LabelConcat'),
+    (lambda G: G.state['components']['mapping'].state['variables'].append(('LabelConcat/weight', 5)), 'Concat'),
+    (lambda G: G.state.update(components={str(index): G for index in range(100)}), 'unknown form'),
     (lambda G: G.state['variables'].append(('dlatent_avg', 'x')), 'dlatent_avg'),
 ])
 def test_tensorflow_pickles_of_another_kind_are_refused(change, asked, monkeypatch):

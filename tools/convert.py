@@ -40,7 +40,8 @@ def main(source, dest):
 def _kind(option: str, name: str) -> str:
     suffix = os.path.splitext(name)[1].lower()
     if suffix not in SUFFIXES:
-        raise ValueError(f'{option} {name}: found the ending {suffix!r}, expected one of {", ".join(SUFFIXES)}')
+        expected = ', '.join(SUFFIXES)
+        raise ValueError(f'{option} {name}: found the ending {suffix!r}, expected one of {expected}')
     return suffix
 
 

@@ -1,4 +1,4 @@
-"""Damages network files and dataset zips at random and reads them: no traceback, no hang, nothing executed."""
+"""Damages network files and dataset zips at random and reads them: no traceback, no hang, nothing runs."""
 
 import codecs
 import collections
@@ -26,11 +26,12 @@ from tools import cli
 SECONDS = 20            # longer is a hang
 MEGABYTES = 500         # more in use after a read than before is an allocation the file does not pay for
 # What Python tells an audit hook when something runs, is loaded, is written or is sent.
-FORBIDDEN = ('os.system', 'os.exec', 'os.posix_spawn', 'os.spawn', 'os.fork', 'os.remove', 'os.rename', 'os.mkdir',
-             'os.rmdir', 'os.putenv', 'subprocess.Popen', 'socket.', 'shutil.', 'exec', 'compile', 'import',
+FORBIDDEN = ('os.system', 'os.exec', 'os.posix_spawn', 'os.spawn', 'os.fork', 'os.remove', 'os.rename',
+             'os.mkdir', 'os.rmdir', 'os.putenv', 'subprocess.Popen', 'socket.', 'shutil.', 'exec', 'compile', 'import',
              'ctypes.dlopen', 'pickle.find_class', 'webbrowser.')
 HOSTILE = (b'posix system', b'builtins eval', b'builtins exec', b'builtins getattr', b'subprocess Popen',
-           b'os execv', b'torch.serialization load', b'numpy.core.multiarray _reconstruct', b'dnnlib.util EasyDict')
+           b'os execv', b'torch.serialization load', b'numpy.core.multiarray _reconstruct',
+           b'dnnlib.util EasyDict')
 
 
 class Hang(BaseException):
@@ -51,7 +52,7 @@ class Case:
 
 @click.command(context_settings=cli.SETTINGS)
 @click.option('--count', type=click.IntRange(1), default=10_000, show_default=True, help='Files to try')
-@click.option('--first', type=click.IntRange(0), default=0, show_default=True, help='Number of the first of them')
+@click.option('--first', type=click.IntRange(0), default=0, show_default=True, help='Number of the first')
 @click.option('--seed', type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 def main(count, first, seed):
     """Reads damaged pickles, .pt files, safetensors and dataset zips, and reports what went wrong.
@@ -127,7 +128,7 @@ class Guard:
 
 def peak_memory() -> int:
     """The most memory this process has had in use, in megabytes."""
-    with contextlib.suppress(OSError), open('/proc/self/status') as file:      # getrusage counts the parent's, too
+    with contextlib.suppress(OSError), open('/proc/self/status') as file:  # getrusage counts the parent's, too
         return int(re.search(r'VmHWM:\s+(\d+)', file.read())[1]) >> 10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
 
@@ -225,7 +226,8 @@ def change_member(data, other, random):
             for index, name in enumerate(names):
                 content = before.read(name)
                 if index == chosen and random.randint(4) == 0:
-                    name = ['../' + name, '/' + name, 'C:\\' + name, name + '\n', name * 50, ''][random.randint(6)]
+                    name = ['../' + name, '/' + name, 'C:\\' + name, name + '\n', name * 50,
+                            ''][random.randint(6)]
                 elif index == chosen:
                     change = [flip, cut, repeat, truncate][random.randint(4)]
                     content = change(content, content, random) if content else b'x'
@@ -271,7 +273,7 @@ def make_cases(folder: str) -> list[Case]:
              Case('safetensors', networks['safetensors'], reader(load_safetensors)),
              Case('pt', networks['pt'], reader(load_rosinality)),
              Case('zip', zips, ZipReader(folder))]
-    # A picture of no known kind makes Pillow load all its readers, old kinds of text make Python load decoders.
+    # An unknown picture makes Pillow load all its readers, old kinds of text make Python load decoders.
     Image.init()
     for codec in ('raw_unicode_escape', 'unicode_escape', 'latin1'):
         codecs.lookup(codec)

@@ -1,4 +1,4 @@
-"""Rewrites a network pickle, of TensorFlow's StyleGAN2 or of StyleGAN2-ADA-PyTorch, as one of this project."""
+"""Rewrites a network pickle, of TensorFlow's StyleGAN2 or of StyleGAN2-ADA-PyTorch, as one of ours."""
 
 import click
 
