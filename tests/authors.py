@@ -1,4 +1,4 @@
-"""The paper authors' networks as the `.pt` files they come in, with the weights that golden/README describes."""
+"""The paper authors' networks as the `.pt` files they come in, with the weights of golden/README."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Network pickles as StyleGAN2-ADA-PyTorch leaves them, made by hand from flat names, without modules of ours.
+"""Network pickles as StyleGAN2-ADA-PyTorch leaves them, made by hand without modules of ours.
 
 Of ours is only the name under which such files call their reader, torch_utils.persistence.
 """
@@ -17,7 +17,8 @@ SOURCE = 'raise SystemExit("the source text of a network file was executed")\n'
 # Which class a part is of, by its name.
 G_PARTS = {'': 'Generator', 'mapping': 'MappingNetwork', 'synthesis': 'SynthesisNetwork',
            r'synthesis\.b\d+': 'SynthesisBlock', r'.*\.conv[01]': 'SynthesisLayer',
-           r'.*\.torgb': 'ToRGBLayer', r'.*\.skip': 'Conv2dLayer', r'.*\.(affine|fc\d+|embed)': 'FullyConnectedLayer'}
+           r'.*\.torgb': 'ToRGBLayer', r'.*\.skip': 'Conv2dLayer',
+           r'.*\.(affine|fc\d+|embed)': 'FullyConnectedLayer'}
 D_PARTS = {'': 'Discriminator', 'mapping': 'MappingNetwork', 'b4': 'DiscriminatorEpilogue',
            r'b\d+': 'DiscriminatorBlock', r'b4\.(fc|out)|mapping\..*': 'FullyConnectedLayer',
            r'b4\.mbstd': 'MinibatchStdLayer', r'.*': 'Conv2dLayer'}

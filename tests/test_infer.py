@@ -19,7 +19,7 @@ def test_arguments_follow_from_shapes(architecture, options):
     for pe in ('mspe', 'sspe'):
         changed = dict(kwargs, synthesis_kwargs=dict(synthesis, pe=pe, use_noise=False, kernel_size=5))
         assert infer.generator_kwargs(networks.Generator(**changed).state_dict()) == changed
-    D = networks.Discriminator(kwargs['c_dim'], 16, 4, architecture, channel_base=128, channel_max=12, cmap_dim=None,
+    D = networks.Discriminator(kwargs['c_dim'], 16, 4, architecture, channel_base=128, channel_max=12,
                                epilogue_kwargs=dict(mbstd_num_channels=2))
     again = networks.Discriminator(**infer.discriminator_kwargs(D.state_dict()))
     shapes = lambda module: {name: value.shape for name, value in module.state_dict().items()}
@@ -27,7 +27,8 @@ def test_arguments_follow_from_shapes(architecture, options):
 
 
 def test_widths_that_follow_no_rule_are_refused():
-    tensors = networks.Generator(8, 0, 8, 16, 3, synthesis_kwargs=dict(channel_base=64, channel_max=8)).state_dict()
+    options = dict(channel_base=64, channel_max=8)
+    tensors = networks.Generator(8, 0, 8, 16, 3, synthesis_kwargs=options).state_dict()
     tensors['synthesis.b8.conv1.weight'] = torch.zeros(3, 8, 3, 3)
     with pytest.raises(Refused, match='8 at 4, 3 at 8, 4 at 16 channels'):
         infer.generator_kwargs(tensors)

@@ -292,14 +292,18 @@ def test_tensorflow_pickles(architecture, c_dim, layers, monkeypatch):
     assert content['training_set_kwargs'] is None and content['augment_pipe'] is None
 
 
+def of_part(G, name):
+    return G.state['components'][name].state['variables']
+
+
 @pytest.mark.parametrize('change, asked', [
     (lambda G: G.state.update(variables=None), 'unknown form'),
     (lambda G: G.state['static_kwargs'].update(mapping_nonlinearity='relu'), "mapping_nonlinearity = 'relu'"),
-    (lambda G: G.state['components']['synthesis'].state['variables'].append(('8x8/Fancy/weight', 5)), 'Fancy'),
-    (lambda G: G.state['components']['synthesis'].state['variables'].pop(), 'lacks parameter G.synthesis'),
+    (lambda G: of_part(G, 'synthesis').append(('8x8/Fancy/weight', 5)), 'Fancy'),
+    (lambda G: of_part(G, 'synthesis').pop(), 'lacks parameter G.synthesis'),
     (lambda G: G.state['components'].update(synthesis=5), 'unknown form'),
     (lambda G: G.state['components'].update(mapping=G), 'unknown form|without end'),
-    (lambda G: G.state['components']['mapping'].state['variables'].append(('LabelConcat/weight', 5)), 'Concat'),
+    (lambda G: of_part(G, 'mapping').append(('LabelConcat/weight', 5)), 'LabelConcat'),
     (lambda G: G.state.update(components={str(index): G for index in range(100)}), 'unknown form'),
     (lambda G: G.state['variables'].append(('dlatent_avg', 'x')), 'dlatent_avg'),
 ])

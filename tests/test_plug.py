@@ -1,7 +1,7 @@
-"""The package beside another checkout: only the interface that StyleGAN2-ADA-PyTorch's users have is leaned on.
+"""The package beside another checkout: it leans on the public interface of StyleGAN2-ADA-PyTorch alone.
 
-tests/plug holds a minimal torch_utils and dnnlib; a process that sees these and stylegan2_mspe, and nothing else of
-ours, builds, trains one step, draws, saves and loads.
+tests/plug holds a minimal torch_utils and dnnlib; a process that sees these and stylegan2_mspe, and nothing
+else of ours, builds, trains one step, draws, saves and loads.
 """
 
 import os
@@ -32,7 +32,7 @@ def picture(G, **options):
     return G(z, torch.zeros(2, 0), noise_mode='const', **options)
 
 for name in ('none', 'mspe'):
-    with open(f'{folder}/{name}.pkl', 'rb') as file:                # executes the recorded source, as others do
+    with open(f'{folder}/{name}.pkl', 'rb') as file:        # executes the recorded source, as others do
         content = pickle.load(file)
     G, D = content['G_ema'], content['D']
     try:
@@ -49,10 +49,11 @@ if with_ours:
     from stylegan2_mspe import legacy, loss, pe
     options = dict(channel_base=64, channel_max=16, num_fp16_res=1, conv_clamp=256)
     G = dnnlib.util.construct_class_by_name(
-        class_name='stylegan2_mspe.networks.Generator', z_dim=8, c_dim=0, w_dim=8, img_resolution=16, img_channels=3,
-        mapping_kwargs=dict(num_layers=2), synthesis_kwargs=dict(options, pe='mspe'))
+        class_name='stylegan2_mspe.networks.Generator', z_dim=8, c_dim=0, w_dim=8, img_resolution=16,
+        img_channels=3, mapping_kwargs=dict(num_layers=2), synthesis_kwargs=dict(options, pe='mspe'))
     D = dnnlib.util.construct_class_by_name(
-        class_name='stylegan2_mspe.networks.Discriminator', c_dim=0, img_resolution=16, img_channels=3, **options)
+        class_name='stylegan2_mspe.networks.Discriminator', c_dim=0, img_resolution=16, img_channels=3,
+        **options)
     before = copy.deepcopy(G)
     task = loss.StyleGAN2Loss('cpu', G.mapping, G.synthesis, D)
     real, z, c = torch.rand(4, 3, 16, 16) * 2 - 1, torch.randn(4, 8), torch.zeros(4, 0)
@@ -61,7 +62,8 @@ if with_ours:
         for phase in phases:
             task.accumulate_gradients(phase, real, c, z, c, sync=True, gain=1)
         optimizer.step()
-    moved = [name for name, value in G.named_parameters() if not torch.equal(value, before.get_parameter(name))]
+    moved = [name for name, value in G.named_parameters()
+             if not torch.equal(value, before.get_parameter(name))]
     assert 'synthesis.b8.gamma' in moved and 'mapping.fc0.weight' in moved, moved
     assert 'Loss/G/loss' in training_stats.seen
     G.eval().requires_grad_(False)
@@ -74,7 +76,8 @@ if with_ours:
     for other in (loaded, pickled, copy.deepcopy(G)):
         assert torch.equal(picture(other, canvas=canvas), picture(G, canvas=canvas))
     np.save(f'{folder}/saved.npy', picture(G))
-foreign = {name for name, module in sys.modules.items() if name.split('.')[0] in ('torch_utils', 'dnnlib', 'tools')
+foreign = {name for name, module in sys.modules.items()
+           if name.split('.')[0] in ('torch_utils', 'dnnlib', 'tools')
            and 'plug' not in (module.__file__ or 'plug')}
 assert not foreign, foreign
 '''
@@ -105,8 +108,8 @@ def test_another_checkout_opens_builds_trains_saves_and_loads(files, tmp_path, o
         paths.append(tmp_path)
     environment = {**os.environ, 'PYTHONPATH': os.pathsep.join(map(str, paths)),
                    'DNNLIB_CACHE_DIR': os.environ.get('DNNLIB_CACHE_DIR', str(tmp_path / 'cache'))}
-    done = subprocess.run([sys.executable, '-P', '-c', PROGRAM, str(files), ours], cwd=tmp_path, env=environment,
-                          capture_output=True, text=True)
+    command = [sys.executable, '-P', '-c', PROGRAM, str(files), ours]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     if ours == 'ours':
         G = legacy.load_network_pkl(files / 'saved.pkl')['G_ema']

@@ -1,4 +1,4 @@
-"""Rosinality-style files: the authors' numbers come out, the baseline goes there and back, damage is refused."""
+"""Rosinality-style files: the authors' numbers come out, the baseline goes there and back."""
 
 import argparse
 import io
@@ -23,11 +23,12 @@ from tests.golden import golden
 def test_golden_authors_networks_come_out_through_the_import(position):
     numbers = golden('authors_generator16')
     args = argparse.Namespace(size=16, position=position, n_mlp=3)
-    G = load_rosinality(authors_file(position, numbers, args=args, g_optim=dict(state={}, param_groups=[])))['G_ema']
+    optimizer = dict(state={}, param_groups=[])
+    G = load_rosinality(authors_file(position, numbers, args=args, g_optim=optimizer))['G_ema']
     assert (G.img_resolution, G.z_dim, G.mapping.num_layers, G.synthesis.pe) == (16, 48, 3, position)
     z = torch.from_numpy(numbers['z'])
     shifts = {(0, 0), (2, 0), (4, 8), (1, 0), (0, 3)}
-    if position != 'none':              # 3 pixels are 1.5 cells at 8x8, where their rounding is a turn from our wrap
+    if position != 'none':      # 3 pixels are 1.5 cells at 8x8, where their rounding is a turn from our wrap
         shifts.remove((0, 3))
     for dy, dx in shifts:
         expected = numbers[f'{position}_img_{dy}_{dx}']
@@ -38,7 +39,8 @@ def test_golden_authors_networks_come_out_through_the_import(position):
 def test_the_mean_latent_is_the_recorded_one_or_drawn():
     numbers = golden('authors_generator16')
     recorded = torch.arange(48.)[None]
-    assert torch.equal(load_rosinality(authors_file('none', numbers, latent_avg=recorded))['G_ema'].mapping.w_avg, recorded[0])
+    G = load_rosinality(authors_file('none', numbers, latent_avg=recorded))['G_ema']
+    assert torch.equal(G.mapping.w_avg, recorded[0])
     first, second = (load_rosinality(authors_file('none', numbers))['G_ema'] for _ in range(2))
     assert torch.equal(first.mapping.w_avg, second.mapping.w_avg)
     w = first.mapping(torch.randn(4096, 48), None)[:, 0]
@@ -72,19 +74,22 @@ def plain_discriminator(d, x):
     """rosinality's residual discriminator, from its parameters by name, with PyTorch's own convolutions."""
     def layer(x, name, stride=1, padding=0):
         weight = d[f'{name}.weight'].double()
-        return torch.nn.functional.conv2d(x, weight / np.sqrt(weight[0].numel()), stride=stride, padding=padding)
+        weight = weight / np.sqrt(weight[0].numel())
+        return torch.nn.functional.conv2d(x, weight, stride=stride, padding=padding)
 
     def activate(x, name):
         return torch.nn.functional.leaky_relu(x + d[f'{name}.bias'].double()[:, None, None], 0.2) * np.sqrt(2)
 
     def blur(x, name, padding):
         kernel = d[name].double().expand(x.shape[1], 1, 4, 4)
-        return torch.nn.functional.conv2d(torch.nn.functional.pad(x, [padding] * 4), kernel, groups=x.shape[1])
+        x = torch.nn.functional.pad(x, [padding] * 4)
+        return torch.nn.functional.conv2d(x, kernel, groups=x.shape[1])
 
     x = activate(layer(x, 'convs.0.0'), 'convs.0.1')
     for block in ('convs.1', 'convs.2', 'convs.3'):
         y = activate(layer(x, f'{block}.conv1.0', padding=1), f'{block}.conv1.1')
-        y = activate(layer(blur(y, f'{block}.conv2.0.kernel', 2), f'{block}.conv2.1', stride=2), f'{block}.conv2.2')
+        y = layer(blur(y, f'{block}.conv2.0.kernel', 2), f'{block}.conv2.1', stride=2)
+        y = activate(y, f'{block}.conv2.2')
         x = (y + layer(blur(x, f'{block}.skip.0.kernel', 1), f'{block}.skip.1', stride=2)) / np.sqrt(2)
     deviation = (x.var(dim=0, correction=0) + 1e-8).sqrt().mean()
     x = torch.cat([x, deviation.expand(len(x), 1, 4, 4)], dim=1)
@@ -124,7 +129,7 @@ def torch_file(content, **options) -> io.BytesIO:
 @pytest.mark.parametrize('content, asked', [
     (lambda: torch_file(dict(g_ema=Calls(os.system, 'true'))), r'(posix|nt)\.system'),
     (lambda: torch_file(dict(g_ema=Calls(eval, '1'))), r'\beval\b'),
-    (lambda: torch_file(Calls(os.system, 'true'), _use_new_zipfile_serialization=False), 'system|cannot be read'),
+    (lambda: torch_file(Calls(os.system, 'true'), _use_new_zipfile_serialization=False), 'system|cannot'),
     (lambda: io.BytesIO(pickle.dumps(Calls(os.system, 'true'))), 'system|tensor data|damaged'),
     (lambda: torch_file(dict(g=1)), 'holds no g_ema'), (lambda: torch_file([1]), 'holds no g_ema'),
     (lambda: torch_file(dict(g_ema={'a': 1})), 'expected tensors by name'),

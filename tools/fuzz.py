@@ -27,8 +27,8 @@ SECONDS = 20            # longer is a hang
 MEGABYTES = 500         # more in use after a read than before is an allocation the file does not pay for
 # What Python tells an audit hook when something runs, is loaded, is written or is sent.
 FORBIDDEN = ('os.system', 'os.exec', 'os.posix_spawn', 'os.spawn', 'os.fork', 'os.remove', 'os.rename',
-             'os.mkdir', 'os.rmdir', 'os.putenv', 'subprocess.Popen', 'socket.', 'shutil.', 'exec', 'compile', 'import',
-             'ctypes.dlopen', 'pickle.find_class', 'webbrowser.')
+             'os.mkdir', 'os.rmdir', 'os.putenv', 'subprocess.Popen', 'socket.', 'shutil.', 'exec', 'compile',
+             'import', 'ctypes.dlopen', 'pickle.find_class', 'webbrowser.')
 HOSTILE = (b'posix system', b'builtins eval', b'builtins exec', b'builtins getattr', b'subprocess Popen',
            b'os execv', b'torch.serialization load', b'numpy.core.multiarray _reconstruct',
            b'dnnlib.util EasyDict')
@@ -128,7 +128,7 @@ class Guard:
 
 def peak_memory() -> int:
     """The most memory this process has had in use, in megabytes."""
-    with contextlib.suppress(OSError), open('/proc/self/status') as file:  # getrusage counts the parent's, too
+    with contextlib.suppress(OSError), open('/proc/self/status') as file:  # getrusage counts the parent's
         return int(re.search(r'VmHWM:\s+(\d+)', file.read())[1]) >> 10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
 

@@ -1,4 +1,4 @@
-"""The programs convert.py and legacy.py: from every format to every other, and one sentence where it cannot be."""
+"""The programs convert.py and legacy.py: from every format to every other, or one sentence."""
 
 import os
 import pathlib
@@ -24,7 +24,8 @@ OPTIONS = dict(channel_base=64, channel_max=8)
 
 @pytest.fixture(scope='module')
 def generator():
-    return fill(networks.Generator(8, 0, 8, 16, 3, mapping_kwargs=dict(num_layers=2), synthesis_kwargs=OPTIONS))
+    return fill(networks.Generator(8, 0, 8, 16, 3, mapping_kwargs=dict(num_layers=2),
+                                   synthesis_kwargs=OPTIONS))
 
 
 @pytest.fixture(scope='module')
@@ -70,8 +71,8 @@ def test_wrong_names_end_in_a_sentence(tmp_path, network_file, source, dest, ask
 def test_both_run_from_the_root_and_say_errors_in_one_line(tmp_path):
     (tmp_path / 'a.pt').write_bytes(b'x')
     for program in ('tools/convert.py', 'legacy.py'):
-        command = [sys.executable, program, '--source', str(tmp_path / 'a.pt'), '--dest', str(tmp_path / 'b.pkl')]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        names = ['--source', str(tmp_path / 'a.pt'), '--dest', str(tmp_path / 'b.pkl')]
+        done = subprocess.run([sys.executable, program, *names], cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 1 and done.stderr.startswith('Error: ') and done.stderr.count('\n') == 1
     assert [path.name for path in tmp_path.iterdir()] == ['a.pt']
 
@@ -81,7 +82,8 @@ def test_legacy_converts_tensorflow_pickles(tmp_path, generator, monkeypatch):
     G = tensorflow_pickle.generator(generator)
     data = tensorflow_pickle.dumps((G, tensorflow_pickle.discriminator(D), G), monkeypatch)
     (tmp_path / 'tf.pkl').write_bytes(data)
-    done = run(legacy.main, '--source', str(tmp_path / 'tf.pkl'), '--dest', str(tmp_path / 'a.pkl'), '--force_fp16=1')
+    names = ['--source', str(tmp_path / 'tf.pkl'), '--dest', str(tmp_path / 'a.pkl')]
+    done = run(legacy.main, *names, '--force_fp16=1')
     assert done.exit_code == 0 and done.output == f'{tmp_path / "a.pkl"}: G, D, G_ema\n'
     with open(tmp_path / 'a.pkl', 'rb') as file:
         found = root_legacy.load_network_pkl(file)              # as people's scripts call it

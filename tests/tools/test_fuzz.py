@@ -1,4 +1,4 @@
-"""The fuzzing program: three hundred damaged files end in a sentence or are read, and it sees what must not be."""
+"""The fuzzing program: three hundred damaged files are read or refused, and it sees what must not be."""
 
 import os
 import pathlib
@@ -27,10 +27,14 @@ def hide(data):
 
 for read, expected in [
         (lambda data: None, "read"), (lambda data: refuse("one line"), "refused"),
-        (lambda data: refuse(" "), "ValueError that says nothing"), (lambda data: data.nothing, "AttributeError"),
-        (lambda data: os.system("touch " + sys.argv[1]), "Executed: os.system"), (hide, "Executed: os.system"),
-        (lambda data: subprocess.Popen(["touch", sys.argv[1]]), "Executed: "), (lambda data: eval("1"), "Executed: compile"),
-        (lambda data: open(sys.argv[1], "w"), "Executed: open"), (lambda data: __import__("antigravity"), "Executed: import"),
+        (lambda data: refuse(" "), "ValueError that says nothing"),
+        (lambda data: data.nothing, "AttributeError"),
+        (lambda data: os.system("touch " + sys.argv[1]), "Executed: os.system"),
+        (hide, "Executed: os.system"),
+        (lambda data: subprocess.Popen(["touch", sys.argv[1]]), "Executed: "),
+        (lambda data: eval("1"), "Executed: compile"),
+        (lambda data: open(sys.argv[1], "w"), "Executed: open"),
+        (lambda data: __import__("antigravity"), "Executed: import"),
         (allocate, "memory"), (lambda data: time.sleep(5), "hang")]:
     fuzz.SECONDS = 1 if expected == "hang" else 20
     outcome = guard.watch(fuzz.Case("x", [], read), b"")
