@@ -1,8 +1,8 @@
 """StyleGAN2 with an explicit positional encoding at every scale: generator, discriminator and their layers.
 
-Parameter names and numbers are StyleGAN2-ADA-PyTorch's; a generator with pe='none' and no canvas is exactly a StyleGAN2
-generator. A network pickle carries this file's text, and another checkout runs it: so the file stands alone, on numpy, torch
-and the public names of torch_utils, with one guarded import of what is ours.
+Parameter names and numbers are StyleGAN2-ADA-PyTorch's; a generator with pe='none' and no canvas is exactly a
+StyleGAN2 generator. A network pickle carries this file's text, and another checkout runs it: so the file
+stands alone, on numpy, torch and the public names of torch_utils, with one guarded import of what is ours.
 """
 
 import numpy as np
@@ -17,12 +17,12 @@ try:
 except ImportError:             # opened in another checkout: networks without encodings still work
     fast = positions = None
 
-# ---------------------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------------------
 # Shared arithmetic.
 
 
 def fast_dtype(device: torch.device | str) -> torch.dtype:
-    """The dtype that training's half-precision levels are fastest in, without loss scaling, on this machine."""
+    """The dtype in which training's half-precision levels are fastest here, without loss scaling."""
     if torch.device(device).type == 'cuda':
         return torch.float16
     native = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
@@ -30,7 +30,7 @@ def fast_dtype(device: torch.device | str) -> torch.dtype:
 
 
 def set_precision(module: torch.nn.Module, dtype: torch.dtype | None) -> None:
-    """Makes the levels chosen by num_fp16_res compute in `dtype`; None = float16 on CUDA and float32 elsewhere."""
+    """Makes the levels chosen by num_fp16_res compute in `dtype`; None = float16 on CUDA, else float32."""
     for part in module.modules():
         if getattr(part, 'use_fp16', False):
             part.half_dtype = dtype
@@ -45,14 +45,14 @@ def block_dtype(block: torch.nn.Module, device: torch.device, force_fp32: bool) 
 
 
 def block_format(block: torch.nn.Module, dtype: torch.dtype, device: torch.device) -> torch.memory_format:
-    """Channels-last is what CPU convolutions are fastest in; on CUDA only half precision has it, and on request."""
+    """Channels-last, in which CPU convolutions are fastest; on CUDA only on request, for half precision."""
     if device.type == 'cpu' or (block.channels_last and dtype == torch.float16):
         return torch.channels_last
     return torch.contiguous_format
 
 
 def share_convolution(block: torch.nn.Module, ws: torch.Tensor, dtype: torch.dtype) -> bool:
-    """Whether samples share one convolution of scaled activations; for one sample there is nothing to share."""
+    """Whether samples share one convolution of scaled activations; one sample alone has nothing to share."""
     with misc.suppress_tracer_warnings():
         return block.training or (ws.shape[0] != 1 and not (ws.is_cuda and dtype == torch.float32))
 
@@ -62,21 +62,24 @@ def normalize_2nd_moment(x: torch.Tensor, dim: int = 1, eps: float = 1e-8) -> to
     return x * (x.square().mean(dim=dim, keepdim=True) + eps).rsqrt()
 
 
-def modulated_conv2d(x: torch.Tensor, weight: torch.Tensor, styles: torch.Tensor, noise: torch.Tensor | None = None, up: int = 1,
-                     down: int = 1, padding: int = 0, resample_filter: torch.Tensor | None = None, demodulate: bool = True,
+def modulated_conv2d(x: torch.Tensor, weight: torch.Tensor, styles: torch.Tensor,
+                     noise: torch.Tensor | None = None, up: int = 1, down: int = 1, padding: int = 0,
+                     resample_filter: torch.Tensor | None = None, demodulate: bool = True,
                      flip_weight: bool = True, fused_modconv: bool = True) -> torch.Tensor:
     """Convolution whose weights are scaled per sample and input channel (StyleGAN2, Eq. 1 and 3).
 
-    x [N, I, H, W], weight [O, I, kh, kw], styles [N, I], noise broadcastable to the output [N, O, H', W'], added after the
-    demodulation. fused_modconv: scale the weights and run one grouped convolution; otherwise scale the activations before and
-    after a plain one, the same numbers to rounding. Raises nothing; H and W are free.
+    x [N, I, H, W], weight [O, I, kh, kw], styles [N, I], noise broadcastable to the output [N, O, H', W'],
+    added after the demodulation. fused_modconv: scale the weights and run one grouped convolution; otherwise
+    scale the activations before and after a plain one, the same numbers to rounding. Raises nothing; H and W
+    are free.
     """
     count, inputs = styles.shape
     outputs = weight.shape[0]
     assert x.shape[:2] == (count, inputs) and weight.shape[1] == inputs
     if demodulate and x.dtype == torch.float16:
         # The demodulation takes any scale out again; without this one float16 overflows on the way.
-        weight = weight / (weight.norm(float('inf'), dim=(1, 2, 3), keepdim=True) * np.sqrt(weight[0].numel()))
+        largest = weight.norm(float('inf'), dim=(1, 2, 3), keepdim=True)
+        weight = weight / (largest * np.sqrt(weight[0].numel()))
         styles = styles / styles.norm(float('inf'), dim=1, keepdim=True)
     resample = dict(f=resample_filter, up=up, down=down, padding=padding, flip_weight=flip_weight)
 
@@ -88,11 +91,12 @@ def modulated_conv2d(x: torch.Tensor, weight: torch.Tensor, styles: torch.Tensor
             return x * factors if noise is None else fma.fma(x, factors, noise.to(x.dtype))
         return x if noise is None else x + noise.to(x.dtype)
 
-    weight = weight * styles[:, None, :, None, None]                                         # [N, O, I, kh, kw]
+    weight = weight * styles[:, None, :, None, None]                # [N, O, I, kh, kw]
     if demodulate:
         weight = weight * (weight.square().sum(dim=(2, 3, 4), keepdim=True) + 1e-8).rsqrt()
     grouped = weight.reshape(count * outputs, inputs, *weight.shape[3:]).to(x.dtype)
-    x = conv2d_resample.conv2d_resample(x.reshape(1, count * inputs, *x.shape[2:]), grouped, groups=count, **resample)
+    x = x.reshape(1, count * inputs, *x.shape[2:])
+    x = conv2d_resample.conv2d_resample(x, grouped, groups=count, **resample)
     x = x.reshape(count, outputs, *x.shape[2:])
     return x if noise is None else x + noise.to(x.dtype)
 
@@ -102,9 +106,13 @@ def modulate(x: torch.Tensor, styles: torch.Tensor) -> torch.Tensor:
     return x * styles.to(x.dtype)[:, :, None, None] if fast is None else fast.modulate(x, styles)
 
 
-def finish(x: torch.Tensor, bias: torch.Tensor | None, activation: str, gain: float, clamp: float | None, scale: torch.Tensor | None = None,
-           noise: torch.Tensor | None = None, encoding=None, gamma: torch.Tensor | None = None) -> torch.Tensor:
-    """What follows a convolution: demodulation scale [N, O], noise, bias, activation, gain, clamp, then gamma * encoding (Eq. 3)."""
+def finish(x: torch.Tensor, bias: torch.Tensor | None, activation: str, gain: float, clamp: float | None,
+           scale: torch.Tensor | None = None, noise: torch.Tensor | None = None,
+           encoding=None, gamma: torch.Tensor | None = None) -> torch.Tensor:
+    """What follows a convolution: demodulation, noise, bias, activation, gain, clamp, and the encoding.
+
+    scale [N, O] is the demodulation's; gamma * encoding is added last (Eq. 3).
+    """
     if fast is not None and activation in ('lrelu', 'linear') and not x.is_cuda:
         slope = 0.2 if activation == 'lrelu' else 1.0
         return fast.epilogue(x, scale, noise, bias, encoding, gamma, slope=slope, gain=gain, clamp=clamp)
@@ -112,13 +120,19 @@ def finish(x: torch.Tensor, bias: torch.Tensor | None, activation: str, gain: fl
         x = x * scale.to(x.dtype)[:, :, None, None]
     if noise is not None:
         x = x + noise.to(x.dtype)
-    x = bias_act.bias_act(x, None if bias is None else bias.to(x.dtype), act=activation, gain=gain, clamp=clamp)
+    bias = None if bias is None else bias.to(x.dtype)
+    x = bias_act.bias_act(x, bias, act=activation, gain=gain, clamp=clamp)
     return x if encoding is None else positions.inject(x, encoding, gamma)
 
 
 def demodulation(weight: torch.Tensor, styles: torch.Tensor) -> torch.Tensor:
     """1 / the norm of each sample's scaled filters: weight [O, I, kh, kw], styles [N, I] -> [N, O]."""
     return (styles.square() @ weight.square().sum(dim=(2, 3)).t() + 1e-8).rsqrt()
+
+
+def scaled_clamp(clamp: float | None, gain: float) -> float | None:
+    """The bound of values that a gain has multiplied; None = unbounded."""
+    return None if clamp is None else clamp * gain
 
 
 def level_channels(resolution: int, channel_base: int, channel_max: int) -> int:
@@ -130,15 +144,16 @@ def lowest_half_resolution(img_resolution: int, num_fp16_res: int) -> int:
     return max(img_resolution * 2 // 2 ** num_fp16_res, 8)
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------------------
 # Layers.
 
 
 @persistence.persistent_class
 class FullyConnectedLayer(torch.nn.Module):
-    """x [N, in_features] -> [N, out_features], with a run-time scale on weight and bias (equalised learning rate)."""
+    """x [N, in] -> [N, out], with a run-time scale on weight and bias (equalised learning rate)."""
 
-    def __init__(self, in_features, out_features, bias=True, activation='linear', lr_multiplier=1, bias_init=0):
+    def __init__(self, in_features, out_features, bias=True, activation='linear', lr_multiplier=1,
+                 bias_init=0):
         super().__init__()
         self.activation = activation
         self.weight = torch.nn.Parameter(torch.randn([out_features, in_features]) / lr_multiplier)
@@ -158,7 +173,7 @@ class FullyConnectedLayer(torch.nn.Module):
 
 @persistence.persistent_class
 class Conv2dLayer(torch.nn.Module):
-    """x [N, in_channels, H, W] -> [N, out_channels, H·up/down, W·up/down]: convolution, bias, activation, gain, clamp."""
+    """Convolution, bias, activation, gain, clamp: x [N, in, H, W] -> [N, out, H·up/down, W·up/down]."""
 
     def __init__(self, in_channels, out_channels, kernel_size, bias=True, activation='linear', up=1, down=1,
                  resample_filter=[1, 3, 3, 1], conv_clamp=None, channels_last=False, trainable=True):
@@ -182,15 +197,16 @@ class Conv2dLayer(torch.nn.Module):
         # Upsampling layers convolve and the others correlate: so it is in the networks people have.
         x = conv2d_resample.conv2d_resample(x, weight, f=self.resample_filter, up=self.up, down=self.down,
                                             padding=self.padding, flip_weight=self.up == 1)
-        return finish(x, self.bias, self.activation, self.act_gain * gain, None if self.conv_clamp is None else self.conv_clamp * gain)
+        clamp = scaled_clamp(self.conv_clamp, gain)
+        return finish(x, self.bias, self.activation, self.act_gain * gain, clamp)
 
 
 @persistence.persistent_class
 class MappingNetwork(torch.nn.Module):
     """z [N, z_dim], c [N, c_dim] -> w [N, num_ws, w_dim], or [N, w_dim] where num_ws is None."""
 
-    def __init__(self, z_dim, c_dim, w_dim, num_ws, num_layers=8, embed_features=None, layer_features=None, activation='lrelu',
-                 lr_multiplier=0.01, w_avg_beta=0.995):
+    def __init__(self, z_dim, c_dim, w_dim, num_ws, num_layers=8, embed_features=None, layer_features=None,
+                 activation='lrelu', lr_multiplier=0.01, w_avg_beta=0.995):
         super().__init__()
         self.z_dim, self.c_dim, self.w_dim, self.num_ws = z_dim, c_dim, w_dim, num_ws
         self.num_layers, self.w_avg_beta = num_layers, w_avg_beta
@@ -199,13 +215,15 @@ class MappingNetwork(torch.nn.Module):
         widths = [z_dim + embedded] + [hidden] * (num_layers - 1) + [w_dim]
         if c_dim > 0:
             self.embed = FullyConnectedLayer(c_dim, embedded)
-        for index, (inputs, outputs) in enumerate(zip(widths[:num_layers], widths[1:])):       # none at all in some discriminators
-            setattr(self, f'fc{index}', FullyConnectedLayer(inputs, outputs, activation=activation, lr_multiplier=lr_multiplier))
+        # Some discriminators have none of these layers at all.
+        for index, (inputs, outputs) in enumerate(zip(widths[:num_layers], widths[1:])):
+            layer = FullyConnectedLayer(inputs, outputs, activation=activation, lr_multiplier=lr_multiplier)
+            setattr(self, f'fc{index}', layer)
         if num_ws is not None and w_avg_beta is not None:
             self.register_buffer('w_avg', torch.zeros([w_dim]))
 
     def forward(self, z, c, truncation_psi=1, truncation_cutoff=None, skip_w_avg_update=False):
-        """truncation_psi pulls w towards its running mean, at the first truncation_cutoff of the num_ws only (None: all)."""
+        """truncation_psi pulls w towards its running mean, in the first truncation_cutoff ws (None: all)."""
         dtype = next(self.parameters()).dtype
         parts = []
         if self.z_dim > 0:
@@ -223,20 +241,22 @@ class MappingNetwork(torch.nn.Module):
             x = x[:, None, :].repeat(1, self.num_ws, 1)
         if truncation_psi != 1:
             pulled = self.w_avg.lerp(x, truncation_psi)
-            x = pulled if truncation_cutoff is None else torch.cat([pulled[:, :truncation_cutoff], x[:, truncation_cutoff:]], dim=1)
+            if truncation_cutoff is None:
+                return pulled
+            x = torch.cat([pulled[:, :truncation_cutoff], x[:, truncation_cutoff:]], dim=1)
         return x
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------------------
 # Generator.
 
 
 @persistence.persistent_class
 class SynthesisLayer(torch.nn.Module):
-    """One styled convolution: modulated convolution, noise, bias, activation; then, where given, the positional encoding."""
+    """Modulated convolution, noise, bias, activation; then, where given, the positional encoding."""
 
-    def __init__(self, in_channels, out_channels, w_dim, resolution, kernel_size=3, up=1, use_noise=True, activation='lrelu',
-                 resample_filter=[1, 3, 3, 1], conv_clamp=None, channels_last=False):
+    def __init__(self, in_channels, out_channels, w_dim, resolution, kernel_size=3, up=1, use_noise=True,
+                 activation='lrelu', resample_filter=[1, 3, 3, 1], conv_clamp=None, channels_last=False):
         super().__init__()
         self.resolution, self.up, self.use_noise, self.activation = resolution, up, use_noise, activation
         self.conv_clamp = conv_clamp
@@ -251,7 +271,7 @@ class SynthesisLayer(torch.nn.Module):
         self.bias = torch.nn.Parameter(torch.zeros([out_channels]))
 
     def forward(self, x, w, noise_mode='random', fused_modconv=True, gain=1, encoding=None, gamma=None):
-        """x [N, in, H, W], w [N, w_dim] -> [N, out, H·up, W·up]; gamma · encoding is added last (Eq. 3)."""
+        """x [N, in, H, W], w [N, w_dim] -> [N, out, H·up, W·up]; gamma * encoding is added last (Eq. 3)."""
         assert noise_mode in ('random', 'const', 'none')
         noise = self.noise(noise_mode, x.shape[0], x.shape[2] * self.up, x.shape[3] * self.up)
         styles, scale, weight = self.affine(w), None, self.weight
@@ -259,18 +279,25 @@ class SynthesisLayer(torch.nn.Module):
         convolve = dict(up=self.up, padding=self.padding, flip_weight=self.up == 1)
         if share:               # demodulation is left to the pass that follows the convolution
             scale = demodulation(weight, styles)
-            x = conv2d_resample.conv2d_resample(modulate(x, styles), weight.to(x.dtype), f=self.resample_filter, **convolve)
+            x = conv2d_resample.conv2d_resample(modulate(x, styles), weight.to(x.dtype),
+                                                f=self.resample_filter, **convolve)
         else:
-            x = modulated_conv2d(x, weight, styles, resample_filter=self.resample_filter, fused_modconv=fused_modconv, **convolve)
-        return finish(x, self.bias, self.activation, self.act_gain * gain, None if self.conv_clamp is None else self.conv_clamp * gain,
+            x = modulated_conv2d(x, weight, styles, resample_filter=self.resample_filter,
+                                 fused_modconv=fused_modconv, **convolve)
+        clamp = scaled_clamp(self.conv_clamp, gain)
+        return finish(x, self.bias, self.activation, self.act_gain * gain, clamp,
                       scale, noise, encoding, gamma)
 
     def noise(self, mode, count, height, width):
-        """[N or 1, 1, H, W] or None. Stored noise belongs to the output cell and goes on periodically past the trained size."""
+        """[N or 1, 1, H, W] or None.
+
+        Stored noise belongs to the output cell and goes on periodically past the trained size.
+        """
         if not self.use_noise or mode == 'none':
             return None
         if mode == 'random':
-            return torch.randn([count, 1, height, width], device=self.weight.device, dtype=self.weight.dtype) * self.noise_strength
+            own = dict(device=self.weight.device, dtype=self.weight.dtype)
+            return torch.randn([count, 1, height, width], **own) * self.noise_strength
         stored = self.noise_const
         if (height, width) != stored.shape:
             stored = stored.tile(-(-height // self.resolution), -(-width // self.resolution))[:height, :width]
@@ -279,7 +306,7 @@ class SynthesisLayer(torch.nn.Module):
 
 @persistence.persistent_class
 class ToRGBLayer(torch.nn.Module):
-    """x [N, in_channels, H, W], w [N, w_dim] -> picture [N, out_channels, H, W]: modulated 1x1 convolution, not demodulated."""
+    """Modulated 1x1 convolution, not demodulated: x [N, in, H, W], w [N, w_dim] -> picture [N, out, H, W]."""
 
     def __init__(self, in_channels, out_channels, w_dim, kernel_size=1, conv_clamp=None, channels_last=False):
         super().__init__()
@@ -291,7 +318,8 @@ class ToRGBLayer(torch.nn.Module):
         self.bias = torch.nn.Parameter(torch.zeros([out_channels]))
 
     def forward(self, x, w, fused_modconv=True):
-        x = modulated_conv2d(x, self.weight, self.affine(w) * self.weight_gain, padding=self.padding, demodulate=False,
+        styles = self.affine(w) * self.weight_gain
+        x = modulated_conv2d(x, self.weight, styles, padding=self.padding, demodulate=False,
                              fused_modconv=fused_modconv)
         return bias_act.bias_act(x, self.bias.to(x.dtype), clamp=self.conv_clamp)
 
@@ -300,16 +328,17 @@ class ToRGBLayer(torch.nn.Module):
 class SynthesisBlock(torch.nn.Module):
     """One scale of the generator: (upsampling convolution, encoding,) convolution, and the picture so far.
 
-    `pe` and `pe_kwargs` name a registered plan and the options of its encodings, `img_resolution` the trained size that
-    positions refer to.
+    `pe` and `pe_kwargs` name a registered plan and the options of its encodings, `img_resolution` the trained
+    size that positions refer to.
     """
 
-    def __init__(self, in_channels, out_channels, w_dim, resolution, img_channels, is_last, architecture='skip',
-                 resample_filter=[1, 3, 3, 1], conv_clamp=None, use_fp16=False, fp16_channels_last=False, pe='none', pe_kwargs={},
-                 img_resolution=None, **layer_kwargs):
+    def __init__(self, in_channels, out_channels, w_dim, resolution, img_channels, is_last,
+                 architecture='skip', resample_filter=[1, 3, 3, 1], conv_clamp=None, use_fp16=False,
+                 fp16_channels_last=False, pe='none', pe_kwargs={}, img_resolution=None, **layer_kwargs):
         assert architecture in ('orig', 'skip', 'resnet')
         super().__init__()
-        self.in_channels, self.w_dim, self.resolution, self.img_channels = in_channels, w_dim, resolution, img_channels
+        self.in_channels, self.w_dim = in_channels, w_dim
+        self.resolution, self.img_channels = resolution, img_channels
         self.is_last, self.architecture = is_last, architecture
         self.use_fp16, self.half_dtype = use_fp16, None
         self.channels_last = use_fp16 and fp16_channels_last
@@ -317,7 +346,8 @@ class SynthesisBlock(torch.nn.Module):
         self.pe_kwargs = dict(pe_kwargs)
         self.num_conv = self.num_torgb = 0
         self.register_buffer('resample_filter', upfirdn2d.setup_filter(resample_filter))
-        layer_kwargs = dict(layer_kwargs, w_dim=w_dim, resolution=resolution, conv_clamp=conv_clamp, channels_last=self.channels_last)
+        shared = dict(conv_clamp=conv_clamp, channels_last=self.channels_last)
+        layer_kwargs = dict(layer_kwargs, w_dim=w_dim, resolution=resolution, **shared)
 
         self.encoding = level_encoding(pe, resolution, is_input=in_channels == 0)
         if in_channels == 0:
@@ -326,21 +356,25 @@ class SynthesisBlock(torch.nn.Module):
         else:
             if self.encoding is not None:
                 self.gamma = torch.nn.Parameter(torch.ones([]))
-            self.conv0 = SynthesisLayer(in_channels, out_channels, up=2, resample_filter=resample_filter, **layer_kwargs)
+            self.conv0 = SynthesisLayer(in_channels, out_channels, up=2, resample_filter=resample_filter,
+                                        **layer_kwargs)
             self.num_conv += 1
         if self.encoding is not None:
             positions.check_channels(out_channels)
         self.conv1 = SynthesisLayer(out_channels, out_channels, **layer_kwargs)
         self.num_conv += 1
         if is_last or architecture == 'skip':
-            self.torgb = ToRGBLayer(out_channels, img_channels, w_dim=w_dim, conv_clamp=conv_clamp, channels_last=self.channels_last)
+            self.torgb = ToRGBLayer(out_channels, img_channels, w_dim=w_dim, **shared)
             self.num_torgb += 1
         if in_channels != 0 and architecture == 'resnet':
-            self.skip = Conv2dLayer(in_channels, out_channels, kernel_size=1, bias=False, up=2, resample_filter=resample_filter,
-                                    channels_last=self.channels_last)
+            self.skip = Conv2dLayer(in_channels, out_channels, kernel_size=1, bias=False, up=2,
+                                    resample_filter=resample_filter, channels_last=self.channels_last)
 
     def forward(self, x, img, ws, force_fp32=False, fused_modconv=None, canvas=None, **layer_kwargs):
-        """x [N, in, H/2, W/2] or None, img [N, C, H/2, W/2] or None, ws [N, num_conv + num_torgb, w_dim] -> x, img at H, W."""
+        """One scale up: x [N, in, H/2, W/2] or None, img [N, C, H/2, W/2] or None -> both at H, W.
+
+        ws [N, num_conv + num_torgb, w_dim] are the styles of its layers, in their order.
+        """
         misc.assert_shape(ws, [None, self.num_conv + self.num_torgb, self.w_dim])
         styles = iter(ws.unbind(dim=1))
         dtype = block_dtype(self, ws.device, force_fp32)
@@ -356,8 +390,8 @@ class SynthesisBlock(torch.nn.Module):
             x = x.to(dtype=dtype, memory_format=memory_format)
             resnet = self.architecture == 'resnet'
             y = self.skip(x, gain=np.sqrt(0.5)) if resnet else None
-            x = self.conv0(x, next(styles), encoding=self.encode(dtype, ws.device, canvas), gamma=getattr(self, 'gamma', None),
-                           **layer_kwargs)
+            encoding, gamma = self.encode(dtype, ws.device, canvas), getattr(self, 'gamma', None)
+            x = self.conv0(x, next(styles), encoding=encoding, gamma=gamma, **layer_kwargs)
             x = self.conv1(x, next(styles), gain=np.sqrt(0.5) if resnet else 1, **layer_kwargs)
             x = y.add_(x) if resnet else x
 
@@ -376,10 +410,11 @@ class SynthesisBlock(torch.nn.Module):
             return None
         require_positions(self.encoding)
         channels = self.conv1.weight.shape[0]
-        return positions.encode(canvas, self.encoding, channels, self.resolution, self.img_resolution, self.pe_kwargs, dtype, device)
+        return positions.encode(canvas, self.encoding, channels, self.resolution, self.img_resolution,
+                                self.pe_kwargs, dtype, device)
 
     def input(self, ws, dtype, canvas):
-        """What the coarsest scale starts from [N, C, H, W]: its encoding (Eq. 4) or the learned constant, seen on the canvas."""
+        """What the coarsest scale starts from [N, C, H, W]: its encoding (Eq. 4) or the learned constant."""
         if self.encoding is not None:
             dense = self.encode(dtype, ws.device, canvas)
             dense = dense.dense() if hasattr(dense, 'dense') else dense
@@ -388,18 +423,26 @@ class SynthesisBlock(torch.nn.Module):
         else:
             require_positions('a canvas')
             where = positions.coordinates(canvas, self.resolution, self.img_resolution)
-            dense = positions.learned_constant(self.const, where._replace(y=where.y.to(ws.device), x=where.x.to(ws.device)))
+            where = where._replace(y=where.y.to(ws.device), x=where.x.to(ws.device))
+            dense = positions.learned_constant(self.const, where)
         return dense.expand(ws.shape[0], -1, -1, -1)
 
 
 def require_positions(name: str) -> None:
-    """Raises ValueError where our package is missing: an unpickled network has not passed through its constructor."""
+    """Raises ValueError where our package is missing.
+
+    Asked whenever a network draws, too: an unpickled one has not passed through its constructor.
+    """
     if positions is None:
-        raise ValueError(f'a network with positional encodings ({name}) needs the package stylegan2_mspe: pip install stylegan2-mspe')
+        raise ValueError(f'a network with positional encodings ({name}) needs the package stylegan2_mspe: '
+                         'pip install stylegan2-mspe')
 
 
 def level_encoding(plan: str, resolution: int, is_input: bool) -> str | None:
-    """The name of the encoding that a plan gives the level of this resolution, or None. Raises ValueError for an unknown plan."""
+    """The name of the encoding that a plan gives the level of this resolution, or None.
+
+    Raises ValueError for an unknown plan.
+    """
     if plan == 'none':
         return None
     require_positions(plan)
@@ -411,10 +454,10 @@ def level_encoding(plan: str, resolution: int, is_input: bool) -> str | None:
 
 @persistence.persistent_class
 class SynthesisNetwork(torch.nn.Module):
-    """ws [N, num_ws, w_dim] -> pictures [N, img_channels, H, W], about [-1, 1], wherever and as large as the canvas says."""
+    """ws [N, num_ws, w_dim] -> pictures [N, img_channels, H, W], about [-1, 1], as the canvas says."""
 
-    def __init__(self, w_dim, img_resolution, img_channels, channel_base=32768, channel_max=512, num_fp16_res=0, pe='none', pe_kwargs={},
-                 **block_kwargs):
+    def __init__(self, w_dim, img_resolution, img_channels, channel_base=32768, channel_max=512,
+                 num_fp16_res=0, pe='none', pe_kwargs={}, **block_kwargs):
         assert img_resolution >= 4 and img_resolution & (img_resolution - 1) == 0
         super().__init__()
         self.w_dim, self.img_resolution, self.img_channels, self.pe = w_dim, img_resolution, img_channels, pe
@@ -426,8 +469,9 @@ class SynthesisNetwork(torch.nn.Module):
         for resolution in self.block_resolutions:
             outputs = level_channels(resolution, channel_base, channel_max)
             is_last = resolution == img_resolution
-            block = SynthesisBlock(inputs, outputs, w_dim=w_dim, resolution=resolution, img_channels=img_channels, is_last=is_last,
-                                   use_fp16=resolution >= half_from, pe=pe, pe_kwargs=pe_kwargs, img_resolution=img_resolution,
+            block = SynthesisBlock(inputs, outputs, w_dim=w_dim, resolution=resolution, is_last=is_last,
+                                   img_channels=img_channels, img_resolution=img_resolution,
+                                   pe=pe, pe_kwargs=pe_kwargs, use_fp16=resolution >= half_from,
                                    **block_kwargs)
             self.num_ws += block.num_conv + (block.num_torgb if is_last else 0)
             setattr(self, f'b{resolution}', block)
@@ -441,7 +485,8 @@ class SynthesisNetwork(torch.nn.Module):
         for resolution in self.block_resolutions:
             block = getattr(self, f'b{resolution}')
             # A block's RGB layer shares its w with the next block's first convolution.
-            x, img = block(x, img, ws[:, index:index + block.num_conv + block.num_torgb], canvas=canvas, **block_kwargs)
+            own = ws[:, index:index + block.num_conv + block.num_torgb]
+            x, img = block(x, img, own, canvas=canvas, **block_kwargs)
             index += block.num_conv
         if canvas is not None:
             height, width = positions.output_size(canvas, self.img_resolution)
@@ -453,35 +498,38 @@ class SynthesisNetwork(torch.nn.Module):
 class Generator(torch.nn.Module):
     """z [N, z_dim], c [N, c_dim] -> pictures [N, img_channels, H, W], about [-1, 1].
 
-    synthesis_kwargs takes pe='none' | 'sspe' | 'mspe' (or a registered plan) besides StyleGAN2's options. Without a canvas a
-    picture is img_resolution x img_resolution; a canvas (stylegan2_mspe.pe.Canvas, or one per sample, or coordinate tensors per
-    level) says which part of the world to draw and at which size.
+    synthesis_kwargs takes pe='none' | 'sspe' | 'mspe' (or a registered plan) besides StyleGAN2's options.
+    Without a canvas a picture is img_resolution x img_resolution; a canvas (stylegan2_mspe.pe.Canvas, or one
+    per sample, or coordinate tensors per level) says which part of the world to draw and at which size.
     """
 
-    def __init__(self, z_dim, c_dim, w_dim, img_resolution, img_channels, mapping_kwargs={}, synthesis_kwargs={}):
+    def __init__(self, z_dim, c_dim, w_dim, img_resolution, img_channels, mapping_kwargs={},
+                 synthesis_kwargs={}):
         super().__init__()
         self.z_dim, self.c_dim, self.w_dim = z_dim, c_dim, w_dim
         self.img_resolution, self.img_channels = img_resolution, img_channels
-        self.synthesis = SynthesisNetwork(w_dim=w_dim, img_resolution=img_resolution, img_channels=img_channels, **synthesis_kwargs)
+        self.synthesis = SynthesisNetwork(w_dim=w_dim, img_resolution=img_resolution,
+                                          img_channels=img_channels, **synthesis_kwargs)
         self.num_ws = self.synthesis.num_ws
-        self.mapping = MappingNetwork(z_dim=z_dim, c_dim=c_dim, w_dim=w_dim, num_ws=self.num_ws, **mapping_kwargs)
+        self.mapping = MappingNetwork(z_dim=z_dim, c_dim=c_dim, w_dim=w_dim, num_ws=self.num_ws,
+                                      **mapping_kwargs)
 
     def forward(self, z, c, truncation_psi=1, truncation_cutoff=None, **synthesis_kwargs):
         ws = self.mapping(z, c, truncation_psi=truncation_psi, truncation_cutoff=truncation_cutoff)
         return self.synthesis(ws, **synthesis_kwargs)
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------------------
 # Discriminator.
 
 
 @persistence.persistent_class
 class DiscriminatorBlock(torch.nn.Module):
-    """One scale of the discriminator: x [N, in, H, W] -> [N, out, H/2, W/2]; the first block starts from the picture."""
+    """One scale of the discriminator: x [N, in, H, W] -> [N, out, H/2, W/2]; the first takes the picture."""
 
-    def __init__(self, in_channels, tmp_channels, out_channels, resolution, img_channels, first_layer_idx, architecture='resnet',
-                 activation='lrelu', resample_filter=[1, 3, 3, 1], conv_clamp=None, use_fp16=False, fp16_channels_last=False,
-                 freeze_layers=0):
+    def __init__(self, in_channels, tmp_channels, out_channels, resolution, img_channels, first_layer_idx,
+                 architecture='resnet', activation='lrelu', resample_filter=[1, 3, 3, 1], conv_clamp=None,
+                 use_fp16=False, fp16_channels_last=False, freeze_layers=0):
         assert in_channels in (0, tmp_channels) and architecture in ('orig', 'skip', 'resnet')
         super().__init__()
         self.in_channels, self.resolution, self.img_channels = in_channels, resolution, img_channels
@@ -494,14 +542,17 @@ class DiscriminatorBlock(torch.nn.Module):
         def layer(*args, **kwargs):
             trainable = self.first_layer_idx + self.num_layers >= freeze_layers
             self.num_layers += 1
-            return Conv2dLayer(*args, trainable=trainable, conv_clamp=conv_clamp, channels_last=self.channels_last, **kwargs)
+            return Conv2dLayer(*args, trainable=trainable, conv_clamp=conv_clamp,
+                               channels_last=self.channels_last, **kwargs)
 
         if in_channels == 0 or architecture == 'skip':
             self.fromrgb = layer(img_channels, tmp_channels, kernel_size=1, activation=activation)
         self.conv0 = layer(tmp_channels, tmp_channels, kernel_size=3, activation=activation)
-        self.conv1 = layer(tmp_channels, out_channels, kernel_size=3, activation=activation, down=2, resample_filter=resample_filter)
+        self.conv1 = layer(tmp_channels, out_channels, kernel_size=3, activation=activation, down=2,
+                           resample_filter=resample_filter)
         if architecture == 'resnet':
-            self.skip = layer(tmp_channels, out_channels, kernel_size=1, bias=False, down=2, resample_filter=resample_filter)
+            self.skip = layer(tmp_channels, out_channels, kernel_size=1, bias=False, down=2,
+                              resample_filter=resample_filter)
 
     def forward(self, x, img, force_fp32=False):
         device = (img if x is None else x).device
@@ -524,7 +575,10 @@ class DiscriminatorBlock(torch.nn.Module):
 
 @persistence.persistent_class
 class MinibatchStdLayer(torch.nn.Module):
-    """Appends the standard deviation over groups of samples as constant channels: [N, C, H, W] -> [N, C + num_channels, H, W]."""
+    """Appends the standard deviation over groups of samples as constant channels.
+
+    [N, C, H, W] -> [N, C + num_channels, H, W].
+    """
 
     def __init__(self, group_size, num_channels=1):
         super().__init__()
@@ -533,28 +587,33 @@ class MinibatchStdLayer(torch.nn.Module):
     def forward(self, x):
         count, channels, height, width = x.shape
         largest = count if self.group_size is None else min(self.group_size, count)
-        # Where the group does not divide the batch, the largest that does; samples of a group are count/size apart.
+        # Where the group does not divide the batch, the largest that does; samples of a group are count/size
+        # apart.
         size = next((size for size in range(largest, 0, -1) if count % size == 0), 1)
-        groups = x.reshape(size, count // size, self.num_channels, channels // self.num_channels, height, width)
+        groups = x.reshape(size, count // size, self.num_channels, channels // self.num_channels,
+                           height, width)
         variance = (groups - groups.mean(dim=0)).square().mean(dim=0)
-        deviation = (variance + 1e-8).sqrt().mean(dim=(2, 3, 4))                                           # [N / size, num_channels]
-        return torch.cat([x, deviation.repeat(size, 1)[:, :, None, None].expand(-1, -1, height, width).to(x.dtype)], dim=1)
+        deviation = (variance + 1e-8).sqrt().mean(dim=(2, 3, 4))            # [N / size, num_channels]
+        extra = deviation.repeat(size, 1)[:, :, None, None].expand(-1, -1, height, width)
+        return torch.cat([x, extra.to(x.dtype)], dim=1)
 
 
 @persistence.persistent_class
 class DiscriminatorEpilogue(torch.nn.Module):
     """The coarsest scale: x [N, in, R, R] -> logits [N, 1], always in float32."""
 
-    def __init__(self, in_channels, cmap_dim, resolution, img_channels, architecture='resnet', mbstd_group_size=4, mbstd_num_channels=1,
-                 activation='lrelu', conv_clamp=None):
+    def __init__(self, in_channels, cmap_dim, resolution, img_channels, architecture='resnet',
+                 mbstd_group_size=4, mbstd_num_channels=1, activation='lrelu', conv_clamp=None):
         assert architecture in ('orig', 'skip', 'resnet')
         super().__init__()
         self.in_channels, self.cmap_dim, self.resolution = in_channels, cmap_dim, resolution
         self.img_channels, self.architecture = img_channels, architecture
         if architecture == 'skip':
             self.fromrgb = Conv2dLayer(img_channels, in_channels, kernel_size=1, activation=activation)
-        self.mbstd = MinibatchStdLayer(mbstd_group_size, mbstd_num_channels) if mbstd_num_channels > 0 else None
-        self.conv = Conv2dLayer(in_channels + mbstd_num_channels, in_channels, kernel_size=3, activation=activation, conv_clamp=conv_clamp)
+        self.mbstd = (MinibatchStdLayer(mbstd_group_size, mbstd_num_channels)
+                      if mbstd_num_channels > 0 else None)
+        self.conv = Conv2dLayer(in_channels + mbstd_num_channels, in_channels, kernel_size=3,
+                                activation=activation, conv_clamp=conv_clamp)
         self.fc = FullyConnectedLayer(in_channels * resolution ** 2, in_channels, activation=activation)
         self.out = FullyConnectedLayer(in_channels, 1 if cmap_dim == 0 else cmap_dim)
 
@@ -576,8 +635,9 @@ class DiscriminatorEpilogue(torch.nn.Module):
 class Discriminator(torch.nn.Module):
     """img [N, img_channels, R, R], c [N, c_dim] -> logits [N, 1]."""
 
-    def __init__(self, c_dim, img_resolution, img_channels, architecture='resnet', channel_base=32768, channel_max=512, num_fp16_res=0,
-                 conv_clamp=None, cmap_dim=None, block_kwargs={}, mapping_kwargs={}, epilogue_kwargs={}):
+    def __init__(self, c_dim, img_resolution, img_channels, architecture='resnet', channel_base=32768,
+                 channel_max=512, num_fp16_res=0, conv_clamp=None, cmap_dim=None, block_kwargs={},
+                 mapping_kwargs={}, epilogue_kwargs={}):
         super().__init__()
         self.c_dim, self.img_resolution, self.img_channels = c_dim, img_resolution, img_channels
         self.img_resolution_log2 = img_resolution.bit_length() - 1
@@ -587,16 +647,19 @@ class Discriminator(torch.nn.Module):
         layers = 0
         for resolution in self.block_resolutions:
             channels = level_channels(resolution, channel_base, channel_max)
-            block = DiscriminatorBlock(channels if resolution < img_resolution else 0, channels,
-                                       level_channels(resolution // 2, channel_base, channel_max), resolution=resolution,
-                                       first_layer_idx=layers, use_fp16=resolution >= half_from, **block_kwargs, **shared)
+            outputs = level_channels(resolution // 2, channel_base, channel_max)
+            block = DiscriminatorBlock(channels if resolution < img_resolution else 0, channels, outputs,
+                                       resolution=resolution, first_layer_idx=layers,
+                                       use_fp16=resolution >= half_from, **block_kwargs, **shared)
             setattr(self, f'b{resolution}', block)
             layers += block.num_layers
         channels = level_channels(4, channel_base, channel_max)
         cmap_dim = 0 if c_dim == 0 else (channels if cmap_dim is None else cmap_dim)
         if c_dim > 0:
-            self.mapping = MappingNetwork(z_dim=0, c_dim=c_dim, w_dim=cmap_dim, num_ws=None, w_avg_beta=None, **mapping_kwargs)
-        self.b4 = DiscriminatorEpilogue(channels, cmap_dim=cmap_dim, resolution=4, **epilogue_kwargs, **shared)
+            self.mapping = MappingNetwork(z_dim=0, c_dim=c_dim, w_dim=cmap_dim, num_ws=None, w_avg_beta=None,
+                                          **mapping_kwargs)
+        self.b4 = DiscriminatorEpilogue(channels, cmap_dim=cmap_dim, resolution=4,
+                                        **epilogue_kwargs, **shared)
 
     def forward(self, img, c, **block_kwargs):
         x = None
