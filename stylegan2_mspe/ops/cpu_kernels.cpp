@@ -1,7 +1,7 @@
 // The passes over feature maps that PyTorch would make one by one, each as one loop over memory.
 //
-// Feature maps are channels-last, [N, H, W, C] in memory, float or bfloat16 (its bits in uint16_t); everything
-// else is float. Arithmetic is float. No header of torch is needed: pointers and sizes come through ctypes.
+// Feature maps are channels-last, [N, H, W, C] in memory, float or bfloat16 (its bits in uint16_t); all else
+// is float, and so is the arithmetic. No header of torch is needed: pointers and sizes come through ctypes.
 
 #include <algorithm>
 #include <cmath>
@@ -135,8 +135,8 @@ void epilogue_forward(const Epilogue& e, const T* x, T* y, int threads) {
     }
 }
 
-// From the gradient gy of y: gx, and per band of rows the sums that make the gradients of scale, bias and gamma:
-// sums [bands of all samples, 3, C]; gnoise [N, H, W] or null. A band lies within one sample.
+// From the gradient gy of y: gx, and per band of rows the sums that make the gradients of scale, bias and
+// gamma: sums [bands of all samples, 3, C]; gnoise [N, H, W] or null. A band lies within one sample.
 template <class T>
 void epilogue_backward(const Epilogue& e, const T* x, const T* gy, T* gx, float* sums, float* gnoise,
                        int64_t band, int threads) {
@@ -242,17 +242,19 @@ inline void weighted_sum(const T* in, const int64_t* from, const float* weight, 
     int64_t at = 0;
     for (; at + LANES <= length; at += LANES) {
         floats total{};
-        for (int64_t tap = 0; tap < count; tap++) total += load(in + from[tap] * stride + at) * weight[tap];
+        for (int64_t tap = 0; tap < count; tap++)
+            total += load(in + from[tap] * stride + at) * weight[tap];
         store(out + at, total);
     }
     for (; at < length; at++) {
         float total = 0;
-        for (int64_t tap = 0; tap < count; tap++) total += load_one(in + from[tap] * stride + at) * weight[tap];
+        for (int64_t tap = 0; tap < count; tap++)
+            total += load_one(in + from[tap] * stride + at) * weight[tap];
         store_one(out + at, total);
     }
 }
 
-// The same with the usual numbers of taps, [1, 3, 3, 1] with and without stuffed zeros, known to the compiler.
+// The same with the usual numbers of taps, [1, 3, 3, 1] with and without zeros, known to the compiler.
 template <class T, class U>
 inline void weighted_sum(const T* in, const Taps& axis, int64_t output, int64_t stride, int64_t length,
                          U* out) {
@@ -266,10 +268,11 @@ inline void weighted_sum(const T* in, const Taps& axis, int64_t output, int64_t 
     }
 }
 
-// upfirdn2d with a separable filter (correlation): down the columns into one row of floats, then along that row.
+// upfirdn2d with a separable filter (correlation): down the columns into one row of floats, then along it.
 // sizes: count, height, width, out_height, out_width, channels.
 template <class T>
-void resample(const T* x, T* y, const Taps& vertical, const Taps& horizontal, const int64_t* sizes, int threads) {
+void resample(const T* x, T* y, const Taps& vertical, const Taps& horizontal, const int64_t* sizes,
+              int threads) {
     const int64_t count = sizes[0], height = sizes[1], width = sizes[2];
     const int64_t out_height = sizes[3], out_width = sizes[4], channels = sizes[5];
 #pragma omp parallel num_threads(threads)
@@ -277,8 +280,9 @@ void resample(const T* x, T* y, const Taps& vertical, const Taps& horizontal, co
         std::vector<float> line(width * channels);
 #pragma omp for
         for (int64_t row = 0; row < count * out_height; row++) {
-            const T* picture = x + row / out_height * height * width * channels;
-            weighted_sum(picture, vertical, row % out_height, width * channels, width * channels, line.data());
+            const int64_t length = width * channels;
+            const T* picture = x + row / out_height * height * length;
+            weighted_sum(picture, vertical, row % out_height, length, length, line.data());
             for (int64_t j = 0; j < out_width; j++) {
                 T* pixel = y + (row * out_width + j) * channels;
                 weighted_sum(line.data(), horizontal, j, channels, channels, pixel);
