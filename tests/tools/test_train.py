@@ -333,7 +333,7 @@ def test_what_may_change_and_what_may_not(stopped, tmp_path, data):
         '--cfg=mspe-small',
         f'--data={data}',
         '--seed=0',
-        '--gamma=4',
+        '--gamma=10',
         '--snap=3',
         '-n',
     )
