@@ -115,6 +115,9 @@ def finish(x: torch.Tensor, bias: torch.Tensor | None, activation: str, gain: fl
     """
     if fast is not None and activation in ('lrelu', 'linear') and not x.is_cuda:
         slope = 0.2 if activation == 'lrelu' else 1.0
+        if encoding is not None and not isinstance(encoding, positions.Separable):
+            x = fast.epilogue(x, scale, noise, bias, slope=slope, gain=gain, clamp=clamp)
+            return positions.inject(x, encoding, gamma)
         return fast.epilogue(x, scale, noise, bias, encoding, gamma, slope=slope, gain=gain, clamp=clamp)
     if scale is not None:
         x = x * scale.to(x.dtype)[:, :, None, None]
@@ -360,7 +363,7 @@ class SynthesisBlock(torch.nn.Module):
                                         **layer_kwargs)
             self.num_conv += 1
         if self.encoding is not None:
-            positions.check_channels(out_channels)
+            positions.check_options(self.encoding, out_channels, self.pe_kwargs)
         self.conv1 = SynthesisLayer(out_channels, out_channels, **layer_kwargs)
         self.num_conv += 1
         if is_last or architecture == 'skip':
@@ -480,6 +483,9 @@ class SynthesisNetwork(torch.nn.Module):
     def forward(self, ws, canvas=None, **block_kwargs):
         misc.assert_shape(ws, [None, self.num_ws, self.w_dim])
         ws = ws.to(self.b4.conv1.weight.dtype)
+        if canvas is not None:
+            require_positions('a canvas')
+            positions.check_place(canvas, len(ws))
         x = img = None
         index = 0
         for resolution in self.block_resolutions:

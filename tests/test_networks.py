@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from stylegan2_mspe import networks
+from stylegan2_mspe import networks, pe
 from stylegan2_mspe.pe import Canvas
 from stylegan2_mspe.rosinality import load_rosinality
 
@@ -142,6 +142,20 @@ def test_one_canvas_per_sample_equals_one_by_one(pe):
     for index, canvas in enumerate(canvases):
         one = G.synthesis(ws[index:index + 1], noise_mode='const', canvas=canvas)
         assert torch.allclose(batch[index:index + 1], one, rtol=0, atol=1e-9 * float(batch.std()))
+
+
+def test_a_users_dense_encoding_is_added_at_every_level():
+    @pe.register_encoding('test-dense')
+    def dense(coordinates, channels, resolution):
+        return (coordinates.y[:, None] * coordinates.x).expand(1, channels, -1, -1)
+
+    pe.register_plan('test-dense', pe.Plan(input='test-dense', added=lambda level: True, encoding='test-dense'))
+    for dtype in (torch.float64, torch.float32):            # by the plain version and, for whole vectors of channels, the kernel
+        G = tiny_generator('test-dense').to(dtype)
+        ws = tiny_ws(G).to(dtype)
+        picture = G.synthesis(ws, noise_mode='const')
+        moved = G.synthesis(ws, noise_mode='const', canvas=Canvas.identity(16).shifted(4, 0))
+        assert picture.isfinite().all() and not torch.allclose(picture, moved)
 
 
 def test_coordinates_in_place_of_a_canvas_have_gradients():

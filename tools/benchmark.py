@@ -27,9 +27,24 @@ NETWORKS = {
 }
 
 
+TASKS = ('train', 'infer', 'dataset')
+
+
+def names_of(known):
+    """A comma list of known names."""
+    def split(context, parameter, value):
+        names = value.split(',')
+        for name in names:
+            if name not in known:
+                raise click.BadParameter(f'{name!r}: expected a comma list of {", ".join(known)}')
+        return names
+    return split
+
+
 @click.command(epilog='Example: python tools/benchmark.py --networks=small --peer=../stylegan2-ada-pytorch')
-@click.option('--networks', default='small,paper256', show_default=True, help='comma list of small, paper256')
-@click.option('--tasks', default='train,infer', show_default=True,
+@click.option('--networks', default='small,paper256', show_default=True, callback=names_of(NETWORKS),
+              help='comma list of small, paper256')
+@click.option('--tasks', default='train,infer', show_default=True, callback=names_of(TASKS),
               help='comma list of train (G main + D main), infer, dataset')
 @click.option('--batch', default=16, show_default=True, type=click.IntRange(min=2))
 @click.option('--rounds', default=5, show_default=True, type=click.IntRange(min=1), help='interleaved rounds')
@@ -39,12 +54,10 @@ NETWORKS = {
 def main(networks, tasks, batch, rounds, seconds, device, peer):
     """Prints images/s of training and inference and how many times faster our fast path is."""
     contenders = {'mspe': None, 'baseline': None, 'plain': None} | ({'peer': peer} if peer else {})
-    tasks = tasks.split(',')
     if 'dataset' in tasks:
-        tasks.remove('dataset')
         compare_datasets(rounds)
-    for network in networks.split(','):
-        for task in tasks:
+    for network in networks:
+        for task in (task for task in tasks if task != 'dataset'):
             job = dict(network=network, task=task, batch=batch, seconds=seconds, device=device)
             workers = {name: Worker(dict(job, contender=name, folder=str(folder or ROOT)))
                        for name, folder in contenders.items()}
@@ -129,10 +142,9 @@ def build(job):
                            mapping_kwargs=dict(num_layers=preset['layers']), **size)
     D = networks.Discriminator(0, num_fp16_res=preset['half_D'] if half else 0, conv_clamp=256,
                                **preset['synthesis'], **size)
-    if job['contender'] == 'plain':
-        # What the fast path is measured against: grouped weights and the memory layout of the definition.
-        networks.block_format = lambda *_: torch.contiguous_format
-        networks.share_convolution = lambda *_: False
+    if job['contender'] == 'plain':         # float32, and no kernel of ours
+        from stylegan2_mspe.ops import native
+        native.enabled = False
     elif job['contender'] != 'peer':
         for module in (G, D):
             networks.set_precision(module, networks.fast_dtype(job['device']))

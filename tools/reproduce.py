@@ -19,8 +19,14 @@ def main():
 
 def named_network(context, parameter, values):
     """label=FILE, or FILE, which is its own label -> {label: file}."""
-    pairs = [value.split('=', 1) if '=' in value else (pathlib.Path(value).stem, value) for value in values]
-    return dict(pairs)
+    files = {}
+    for value in values:
+        label, file = (None, value) if os.path.exists(value) or '=' not in value else value.split('=', 1)
+        label = label or pathlib.Path(file).stem
+        if label in files:
+            raise click.BadParameter(f'{label!r} twice: expected a label of its own for each, as in a={file}')
+        files[label] = file
+    return files
 
 
 @main.command()

@@ -141,7 +141,8 @@ template <class T>
 void epilogue_backward(const Epilogue& e, const T* x, const T* gy, T* gx, float* sums, float* gnoise,
                        int64_t band, int threads) {
     const floats gain = splat(e.gain), bent = splat(e.gain * e.slope);
-    const floats limit = splat(e.clamp < 0 ? INFINITY : e.clamp);
+    const floats limit = splat(e.clamp);
+    const ints unbounded = e.clamp < 0 ? ~ints{} : ints{};
     const int64_t bands = (e.height + band - 1) / band;
 #pragma omp parallel for num_threads(threads)
     for (int64_t task = 0; task < e.count * bands; task++) {
@@ -159,7 +160,8 @@ void epilogue_backward(const Epilogue& e, const T* x, const T* gy, T* gx, float*
                     const floats input = load(x + at), gradient = load(gy + at);
                     const floats u = r.before_activation(input, j);
                     const floats factor = select(u > 0, gain, bent), v = u * factor;
-                    const floats g = select((v < limit) & (v > -limit), gradient * factor, floats{});
+                    const ints inside = unbounded | ((v <= limit) & (v >= -limit));
+                    const floats g = select(inside, gradient * factor, floats{});
                     if (r.encoding) ggamma += gradient * load(r.encoding + j * r.encoding_step);
                     gscale += g * input;
                     gbias += g;

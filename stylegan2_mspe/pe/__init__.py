@@ -1,6 +1,15 @@
 """Positional encodings on any canvas: the hook that GANs and diffusion models share."""
 
 from .canvas import Axis, Canvas, Coordinates, Piece
-from .encodings import Separable, cartesian, check_channels, learned_constant, sinusoidal
-from .injection import Place, cells, coordinates, encode, inject, output_size
+from .encodings import Separable, cartesian, learned_constant, sinusoidal
+from .injection import (
+    Place,
+    cells,
+    check_options,
+    check_place,
+    coordinates,
+    encode,
+    inject,
+    output_size,
+)
 from .registry import LEARNED, Plan, get_encoding, get_plan, plan_names, register_encoding, register_plan

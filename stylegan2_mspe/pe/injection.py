@@ -63,6 +63,22 @@ def encode(place: Place, name: str, channels: int, resolution: int, img_resoluti
     return _encode_once(canvases, name, channels, resolution, img_resolution, options, dtype, device)
 
 
+def check_place(place: Place, count: int) -> None:
+    """Raises ValueError where there are several canvases, but not one for each of `count` samples."""
+    if isinstance(place, Sequence) and len(place) not in (1, count):
+        raise ValueError(f'{len(place)} canvases for {count} samples: expected one, or one each')
+
+
+def check_options(name: str, channels: int, options: dict) -> None:
+    """Raises ValueError for an encoding that is not registered, or does not take these channels or options."""
+    where = Canvas.identity(4).coordinates(4)
+    try:
+        hash(tuple(options.values()))
+        get_encoding(name)(where, channels, 4, **options)
+    except TypeError as error:
+        raise ValueError(f'options {options} of the positional encoding {name!r}: {error}') from None
+
+
 def inject(x: torch.Tensor, encoding: Separable | torch.Tensor,
            gamma: torch.Tensor | None = None) -> torch.Tensor:
     """x + gamma * encoding (Eq. 3); x [N, C, H, W], gamma [] (None = 1)."""

@@ -29,7 +29,10 @@ _plans: dict[str, Plan] = {}
 
 def register_encoding(name: str) -> Callable:
     """Decorator: names a function (coordinates, channels, resolution, **options) -> Separable or dense."""
-    return lambda function: _encodings.setdefault(name, function)
+    def register(function: Callable) -> Callable:
+        _encodings[name] = function
+        return function
+    return register
 
 
 def register_plan(name: str, plan: Plan) -> None:

@@ -106,6 +106,17 @@ def test_nan_and_infinity_come_through():
 
 
 @needs_compiler
+@pytest.mark.parametrize('clamp', [None, 1.5])
+def test_gradients_at_the_clamp_and_beyond_every_number(clamp, plain):
+    x = torch.zeros(1, 16, 1, 5)
+    x[0, 0, 0] = torch.tensor([1.5, -1.5, float('inf'), 0, float('nan')])
+    x.requires_grad_()
+    ours, = torch.autograd.grad(ops.epilogue(x, gain=1, slope=1, clamp=clamp).sum(), x)
+    theirs, = torch.autograd.grad(plain(ops.epilogue, x, gain=1, slope=1, clamp=clamp).sum(), x)
+    assert torch.equal(ours, theirs)
+
+
+@needs_compiler
 @pytest.mark.parametrize('shape', [(2, 32, 5, 7), (1, 16, 1, 1), (3, 48, 33, 20)])
 def test_modulate(shape, plain):
     generator = torch.Generator().manual_seed(1)

@@ -128,6 +128,20 @@ def test_the_registry_takes_a_users_plan_and_names_near_misses():
         pe.get_plan('msp')
 
 
+def test_the_last_registration_of_a_name_counts():
+    for value in (1.0, 2.0):
+        @pe.register_encoding('test-constant')
+        def constant(coordinates, channels, resolution, value=value):
+            return torch.full([1, channels, coordinates.y.shape[-1], coordinates.x.shape[-1]], value)
+        assert pe.get_encoding('test-constant') is constant
+
+
+@pytest.mark.parametrize('options', [dict(bass=3), dict(base=[1, 2])])
+def test_options_an_encoding_does_not_take(options):
+    with pytest.raises(ValueError, match="options .* of the positional encoding 'sinusoidal'"):
+        pe.check_options('sinusoidal', 8, options)
+
+
 def test_inject_adds_gamma_times_the_encoding():
     x = torch.randn(2, 8, 4, 6, dtype=torch.float64, requires_grad=True)
     gamma = torch.tensor(.7, dtype=torch.float64, requires_grad=True)
