@@ -10,9 +10,9 @@ from typing import IO
 def atomic_write(path: str | os.PathLike, mode: str = 'wb', **open_kwargs) -> Iterator[IO]:
     """Opens `path + '.part'` for writing and renames it to `path` once the block has ended well.
 
-    The bytes are on the disk before the rename and the rename before the return, so a reader, a kill or a power
-    cut sees the old file or the new one, never a part. If the block raises, the part file is removed and the old
-    file stays. Raises OSError as `open` does.
+    The bytes are on the disk before the rename and the rename before the return, so a reader, a kill or a
+    power cut sees the old file or the new one, never a part. If the block raises, the part file is removed
+    and the old file stays. Raises OSError as `open` does.
     """
     path = os.fspath(path)
     part = path + '.part'
