@@ -141,6 +141,7 @@ class TrainingConfig:
     snap: int = 50                      # ticks between snapshots
     workers: int = 3                    # processes that read the dataset; 0 = this one
     metrics: tuple[str, ...] = ()
+    stop_on_nan: bool = False           # end the run, saved, at a NaN or a collapse
     bench: bool = True                  # cuDNN may time its algorithms
     allow_tf32: bool = False
     desc: str = ''                      # run folder: <id>-<desc>

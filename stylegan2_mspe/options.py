@@ -106,15 +106,19 @@ def resolve(options: dict, dataset: DatasetInfo, device: str = 'cpu') -> Trainin
         aug=given('aug', row.aug), augpipe=given('augpipe', 'bgc'), augment_p=given('p', 0.),
         ada_target=given('target', .6), ada_kimg=100 if resumed else 500,
         resume=resumed, seed=given('seed', 0), device=device, tick=given('tick', 4),
-        snap=given('snap', row.snap), workers=given('workers', 3), bench=not given('nobench', False),
-        allow_tf32=given('allow_tf32', False), desc=describe(options, dataset.name))
+        snap=given('snap', row.snap), stop_on_nan=given('stop_on_nan', False), workers=given('workers', 3),
+        bench=not given('nobench', False), allow_tf32=given('allow_tf32', False),
+        desc=describe(options, dataset.name))
     check_shapes(config)
     return config
 
 
-def unmet_defaults(options: dict) -> list[str]:
-    """What a default asks for and this version cannot do."""
+def warnings(options: dict, dataset: DatasetInfo) -> list[str]:
+    """What a default leaves undone that a user may have counted on, a sentence each."""
     found = []
+    if dataset.label_dim and options.get('cond') is None:
+        found.append(f'{dataset.name} has labels ({dataset.label_dim}), which are not used: --cond=1 trains '
+                     'with them, --cond=0 is silent.')
     if options.get('metrics') is None:
         found.append(f'Metrics (by default {DEFAULT_METRIC}) are not built yet: training without them.')
     return found

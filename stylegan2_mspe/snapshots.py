@@ -24,27 +24,45 @@ def grid_size(resolution: int) -> tuple[int, int]:
 
 
 def make_grid(dataset, z_dim: int, seed: int, size: tuple[int, int] | None = None) -> Grid:
-    """Draws from generators of its own: a run trains alike whatever it shows."""
+    """Draws from generators of its own: a run trains alike whatever it shows.
+
+    Where there are classes, each row shows one, and the rows all of them in turn.
+    """
     columns, rows = size or grid_size(dataset.resolution)
     order = np.random.RandomState(seed).permutation(len(dataset))
-    indices = np.resize(order, columns * rows)
+    groups = by_class(dataset, order)
+    shown = [np.resize(group, (-(-rows // len(groups)), columns)) for group in groups]
+    indices = np.stack(shown, axis=1).reshape(-1)[:columns * rows]
     generator = torch.Generator().manual_seed(seed)
     z = torch.randn([columns * rows, z_dim], generator=generator)
     c = torch.from_numpy(np.stack([dataset.get_label(int(index)) for index in indices]))
     return Grid((columns, rows), indices, z, c)
 
 
-def save_reals(grid: Grid, dataset, run_dir: str) -> None:
-    pictures = np.stack([dataset[int(index)][0] for index in grid.indices])
-    images.save_image_grid(pictures, os.path.join(run_dir, 'reals.png'), grid_size=grid.size)
+def by_class(dataset, order: np.ndarray) -> list[np.ndarray]:
+    """The indices `order` parted by their class; one part where there are none."""
+    if not dataset.has_onehot_labels:
+        return [order]
+    classes = np.array([dataset.get_details(int(index)).raw_label for index in order])
+    return [order[classes == each] for each in np.unique(classes)]
+
+
+def real_pictures(grid: Grid, dataset) -> np.ndarray:
+    """uint8 [columns·rows, C, H, W]."""
+    return np.stack([dataset[int(index)][0] for index in grid.indices])
 
 
 @torch.no_grad()
-def save_fakes(grid: Grid, G: torch.nn.Module, path: str, *, batch: int, device: torch.device) -> None:
-    """Draws the grid in batches that fit where a training step fits; stored noise uses up nothing random."""
-    pictures = [images.to_uint8(G(z.to(device), c.to(device), noise_mode='const'))
-                for z, c in zip(grid.z.split(batch), grid.c.split(batch))]
-    images.save_image_grid(np.concatenate(pictures), path, grid_size=grid.size)
+def draw_pictures(grid: Grid, G: torch.nn.Module, *, batch: int, device: torch.device) -> np.ndarray:
+    """uint8 [columns·rows, C, H, W], in batches that fit where a training step fits; stored noise uses up
+    nothing random.
+    """
+    return np.concatenate([images.to_uint8(G(z.to(device), c.to(device), noise_mode='const'))
+                           for z, c in zip(grid.z.split(batch), grid.c.split(batch))])
+
+
+def save_pictures(grid: Grid, pictures: np.ndarray, path: str) -> None:
+    images.save_image_grid(pictures, path, grid_size=grid.size)
 
 
 def save_networks(path: str, models: dict[str, torch.nn.Module], training_set_kwargs: dict,
@@ -52,24 +70,6 @@ def save_networks(path: str, models: dict[str, torch.nn.Module], training_set_kw
     """Writes G, D and G_ema as CONTRACT's network pickle."""
     legacy.save_network_pkl(path, **models, training_set_kwargs=training_set_kwargs,
                             augment_pipe=augment_pipe)
-
-
-def transfer(source: str, models: dict[str, torch.nn.Module]) -> None:
-    """Starts the networks from those of a file or URL: the parameters of the same name, the others stay.
-
-    Raises ValueError in one sentence where the file is not a network or one of another size.
-    """
-    loaded = legacy.load_network_pkl(source)
-    for name, module in models.items():
-        if loaded[name] is None:
-            continue
-        theirs = loaded[name].state_dict()
-        ours = module.state_dict()
-        for key in ours.keys() & theirs.keys():
-            if ours[key].shape != theirs[key].shape:
-                raise ValueError(f'--resume={source}: its {name}.{key} is {list(theirs[key].shape)}, this '
-                                 f'run has {list(ours[key].shape)}: use the options it was trained with')
-        module.load_state_dict({**ours, **theirs}, strict=False)
 
 
 def prepare_precision(models: dict[str, torch.nn.Module], device: torch.device, fp32: bool) -> None:

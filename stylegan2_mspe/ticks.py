@@ -68,6 +68,8 @@ class Ticks:
         self.start = time.time() - progress.seconds
         self.tick_start = time.time()
         self.maintenance = 0.
+        self.tick_end = 0.
+        self.collected: dict[str, dict] = {}    # what was reported in the tick
         self.stopwatch = Stopwatch(device)
         self.writer = _tensorboard(run_dir)
 
@@ -75,9 +77,19 @@ class Ticks:
         progress = self.progress
         return done or progress.tick == 0 or progress.nimg >= progress.tick_nimg + tick_kimg * 1000
 
-    def close(self, augment: float = 0.) -> None:
+    def stop(self) -> None:
         """Ends the tick; what follows until `begin` counts as maintenance."""
-        progress, now = self.progress, time.time()
+        self.tick_end = time.time()
+        self.collector.update()
+        fields = self.collector.as_dict()
+        self.collected = {name: dict(field) for name, field in fields.items() if field['num']}
+        self.latest.update(self.collected)
+
+    def close(self, augment: float = 0., variety: float | None = None) -> None:
+        """Prints and writes the tick that was stopped. variety: where it was measured in this one."""
+        progress, now = self.progress, self.tick_end
+        if variety is not None:
+            self.latest['Progress/variety'] = dict(num=1, mean=variety, std=0.)
         progress.seconds = now - self.start
         kimg = progress.nimg / 1e3
         tick_sec = now - self.tick_start
@@ -92,7 +104,6 @@ class Ticks:
             'Resources/peak_gpu_mem_gb': self._peak_gpu_memory(),
         }
         self.say(status_line({name.split('/')[1]: value for name, value in values.items()}))
-        self._collect()
         fields = {**{name: dict(num=1, mean=value, std=0.) for name, value in values.items()}, **self.latest}
         run_folder.append_stats(self.run_dir, dict(fields, timestamp=now))
         if self.writer is not None:
@@ -101,16 +112,10 @@ class Ticks:
             self.writer.flush()
         progress.tick += 1
         progress.tick_nimg = progress.nimg
-        self.tick_end = now
 
     def begin(self) -> None:
         self.tick_start = time.time()
         self.maintenance = self.tick_start - self.tick_end
-
-    def _collect(self) -> None:
-        self.collector.update()
-        fields = self.collector.as_dict()
-        self.latest.update({name: dict(field) for name, field in fields.items() if field['num']})
 
     def _peak_gpu_memory(self) -> float:
         if self.device.type != 'cuda':

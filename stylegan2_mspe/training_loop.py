@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
-from stylegan2_mspe import ada, checkpoint, networks, run_folder, snapshots, stream
+from stylegan2_mspe import ada, checkpoint, networks, run_folder, snapshots, stream, transfer
 from stylegan2_mspe.config import TrainingConfig, discriminator_kwargs, generator_kwargs
 from stylegan2_mspe.dataset import construct_dataset
 from stylegan2_mspe.loss import StyleGAN2Loss
 from stylegan2_mspe.ticks import Progress, Stopwatch, Ticks
+from stylegan2_mspe.trouble import Trouble
+from stylegan2_mspe.variety import variety
 from torch_utils.ops import conv2d_gradfix, grid_sample_gradfix
 
 
@@ -38,7 +40,13 @@ class Training:
     phases: list[Phase]
     progress: Progress
     strength: ada.AdaptiveStrength | None   # of the augmentation, with --aug=ada
+    trouble: Trouble
     resumed: dict | None                # the training state it goes on from
+    notes: list[str]                    # what there is to say of the networks it starts from
+
+
+class Stopped(ValueError):
+    """--stop-on-nan has ended a run; the message is a sentence."""
 
 
 def build(config: TrainingConfig, state: dict | None = None) -> Training:
@@ -63,11 +71,11 @@ def build(config: TrainingConfig, state: dict | None = None) -> Training:
                          pl_weight=config.pl_weight)
     strength = ada.AdaptiveStrength(pipe, config) if config.aug == 'ada' else None
     training = Training(config, device, dataset, models, loss, make_phases(config, G, D), Progress(),
-                        strength, state)
+                        strength, Trouble(), state, [])
     if state is not None:
         restore(training, state)
     elif config.resume:
-        snapshots.transfer(config.resume, models)
+        training.notes = transfer.start_from(config.resume, models)
     return training
 
 
@@ -135,9 +143,10 @@ def run_phase(training: Training, phase: Phase, reals: torch.Tensor, labels: tor
             phase.name, real_img, real_c, gen_z, gen_c, sync=index == len(passes) - 1,
             gain=phase.interval * len(real_img) / len(reals))
     phase.module.requires_grad_(False)
-    for parameter in phase.module.parameters():
-        if parameter.grad is not None:  # one bad picture must not end a run of days
-            torch.nan_to_num(parameter.grad, nan=0, posinf=1e5, neginf=-1e5, out=parameter.grad)
+    gradients = [each.grad for each in phase.module.parameters() if each.grad is not None]
+    training.trouble.look_at_gradients(phase.name, gradients)
+    for gradient in gradients:          # one bad picture must not end a run of days
+        torch.nan_to_num(gradient, nan=0, posinf=1e5, neginf=-1e5, out=gradient)
     phase.optimizer.step()
 
 
@@ -185,7 +194,7 @@ def train(training: Training, run_dir: str, *, say: Callable[[str], None] = prin
 
     say: takes the lines of the log. watch: takes the number of pictures shown, after each step. grid:
     (columns, rows) of the picture grids, None = what fills a large screen. Raises ValueError for a picture
-    that can't be used.
+    that can't be used, Stopped where the config asks to end a run that has gone wrong.
     """
     config, progress = training.config, training.progress
     shown = snapshots.make_grid(training.dataset, config.z_dim, config.seed, grid)
@@ -196,6 +205,7 @@ def train(training: Training, run_dir: str, *, say: Callable[[str], None] = prin
         run_folder.cut_stats(run_dir, progress.tick)
     ticks = Ticks(run_dir, progress, device=training.device, say=say,
                   latest=training.resumed and training.resumed['values']['stats'])
+    real = variety(snapshots.real_pictures(shown, training.dataset))
     with contextlib.closing(open_stream(training)) as pictures:
         if training.resumed is not None:
             checkpoint.restore_random(training.resumed)     # last: what came before may have drawn numbers
@@ -205,11 +215,37 @@ def train(training: Training, run_dir: str, *, say: Callable[[str], None] = prin
             watch(progress.nimg)
             done = progress.nimg >= config.kimg * 1000
             if ticks.due(config.tick, done):
-                number = progress.tick
-                ticks.close(augment_p(training))
-                if done or number % config.snap == 0:
-                    write_snapshot(training, run_dir, shown, ticks.latest)
-                ticks.begin()
+                end_tick(training, ticks, shown, real, done=done, say=say)
+
+
+def end_tick(training: Training, ticks: Ticks, grid: snapshots.Grid, real: float, *, done: bool,
+             say: Callable[[str], None]) -> None:
+    """Closes a tick: statistics, what has gone wrong, and a snapshot where one is due.
+
+    real: variety of the real pictures. Raises Stopped, after a snapshot.
+    """
+    config, tick = training.config, training.progress.tick
+    ticks.stop()
+    due = done or tick % config.snap == 0
+    pictures = draw_fakes(training, grid) if due else None
+    share = variety(pictures) / real if due and real > 0 else None
+    tensors = {f'the weights of {name}': [*module.parameters(), *module.buffers()]
+               for name, module in training.models.items()}
+    tensors['the mean path length'] = [training.loss.pl_mean]
+    found = training.trouble.close_tick(tick, ticks.collected, tensors, share)
+    ticks.close(augment_p(training), share)
+    for sentence in found:
+        say(f'Warning: {sentence}.')
+    stop = config.stop_on_nan and training.trouble.since
+    if due or stop:
+        write_snapshot(training, ticks.run_dir, grid, ticks.latest, pictures)
+    if not training.trouble.finite and (due or stop):
+        say('Warning: no network and no state is written, as these weights are of no use; those before stay.')
+    if stop:
+        kinds = ' and '.join(f'{kind} since tick {tick}' for kind, tick in stop.items())
+        raise Stopped(f'--stop-on-nan: {kinds}, so the run ended at kimg {training.progress.nimg / 1000:g}; '
+                      '--resume=latest --stop-on-nan=0 goes on from its last good state')
+    ticks.begin()
 
 
 def open_stream(training: Training) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
@@ -220,23 +256,32 @@ def open_stream(training: Training) -> Iterator[tuple[torch.Tensor, torch.Tensor
 
 def write_start(training: Training, run_dir: str, grid: snapshots.Grid) -> None:
     """What a run shows before its first step, and a state: from here on it can be killed at any instant."""
-    snapshots.save_reals(grid, training.dataset, run_dir)
-    draw_fakes(training, grid, os.path.join(run_dir, 'fakes_init.png'))
+    reals = snapshots.real_pictures(grid, training.dataset)
+    snapshots.save_pictures(grid, reals, os.path.join(run_dir, 'reals.png'))
+    snapshots.save_pictures(grid, draw_fakes(training, grid), os.path.join(run_dir, 'fakes_init.png'))
     write_state(training, run_dir, {})
 
 
-def write_snapshot(training: Training, run_dir: str, grid: snapshots.Grid, stats: dict) -> None:
-    """Pictures, then networks, then the state: where there is a state, all that belongs to it is there."""
+def write_snapshot(training: Training, run_dir: str, grid: snapshots.Grid, stats: dict,
+                   pictures: np.ndarray | None = None) -> None:
+    """Pictures, then networks, then the state: where there is a state, all that belongs to it is there.
+
+    pictures: of the grid, where they have been drawn already. Weights that are not finite are not written, so
+    that the states that are kept are those from before.
+    """
     kimg = training.progress.nimg // 1000
-    draw_fakes(training, grid, os.path.join(run_dir, f'fakes{kimg:06d}.png'))
+    pictures = draw_fakes(training, grid) if pictures is None else pictures
+    snapshots.save_pictures(grid, pictures, os.path.join(run_dir, f'fakes{kimg:06d}.png'))
+    if not training.trouble.finite:
+        return
     snapshots.save_networks(os.path.join(run_dir, f'network-snapshot-{kimg:06d}.pkl'), training.models,
                             training.config.training_set_kwargs, training.loss.augment_pipe)
     write_state(training, run_dir, stats)
 
 
-def draw_fakes(training: Training, grid: snapshots.Grid, path: str) -> None:
-    snapshots.save_fakes(grid, training.models['G_ema'], path, batch=training.config.batch_gpu,
-                         device=training.device)
+def draw_fakes(training: Training, grid: snapshots.Grid) -> np.ndarray:
+    return snapshots.draw_pictures(grid, training.models['G_ema'], batch=training.config.batch_gpu,
+                                   device=training.device)
 
 
 def write_state(training: Training, run_dir: str, stats: dict) -> None:
@@ -245,7 +290,7 @@ def write_state(training: Training, run_dir: str, stats: dict) -> None:
     """
     values = dict(progress=dataclasses.asdict(training.progress), stats=stats,
                   pl_mean=training.loss.pl_mean.cpu(), augment_p=augment_p(training),
-                  ada=training.strength and training.strength.state())
+                  ada=training.strength and training.strength.state(), trouble=training.trouble.since)
     path = checkpoint.state_path(run_dir, training.progress.nimg // 1000)
     checkpoint.save_state(path, modules=training.models, optimizers=optimizers(training), values=values)
     checkpoint.keep_newest(run_dir)
@@ -260,3 +305,4 @@ def restore(training: Training, state: dict) -> None:
         training.loss.augment_pipe.p.fill_(state['values']['augment_p'])
     if training.strength is not None:
         training.strength.restore(state['values']['ada'])
+    training.trouble.since = dict(state['values'].get('trouble', {}))   # states had none at first

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stylegan2_mspe.options import DatasetInfo, describe, resolve, unmet_defaults
+from stylegan2_mspe.options import DatasetInfo, describe, resolve, warnings
 
 SMALL = DatasetInfo(name='digits', size=100, channels=3, resolution=64, label_dim=10)
 FACES = DatasetInfo(name='faces', size=1000, channels=3, resolution=256, label_dim=0)
@@ -117,9 +117,12 @@ def test_resuming_from_a_network_has_no_ramp(tmp_path):
     assert made(resume='ffhq256').resume.endswith('/ffhq-res256-mirror-paper256-noaug.pkl')
 
 
-def test_defaults_that_are_not_built_are_told_once_each():
-    assert [line.split(' ')[0] for line in unmet_defaults({})] == ['Metrics']
-    assert unmet_defaults(dict(cfg='auto', metrics=())) == []
+def test_what_is_left_undone_is_told_once_each():
+    assert [line.split(' ')[0] for line in warnings({}, FACES)] == ['Metrics']
+    assert warnings(dict(cfg='auto', metrics=()), FACES) == []
+    [line] = warnings(dict(metrics=()), SMALL)
+    assert line.startswith('digits has labels (10), which are not used: --cond=1 ')
+    assert warnings(dict(metrics=(), cond=True), SMALL) == warnings(dict(metrics=(), cond=False), SMALL) == []
 
 
 @pytest.mark.parametrize('options, expected', [

@@ -11,7 +11,7 @@ from stylegan2_mspe.config import PRESET_NAMES, TrainingConfig
 from stylegan2_mspe.options import AUGPIPES, PLANS, PRETRAINED
 from tools import cli
 
-CHANGEABLE = ('kimg', 'snap', 'workers')    # what a resumed run may do otherwise than recorded
+CHANGEABLE = ('kimg', 'snap', 'workers', 'stop_on_nan')   # what a resumed run may do otherwise
 GIVEN = 'options'                           # entry of training_options.json: what the user asked for
 
 
@@ -84,6 +84,8 @@ def metric_names(ctx, param, value):
 @click.option('--metrics', type=ListType(str, 'names'), metavar='NAMES', callback=metric_names,
               help='Metrics at each snapshot, or none')
 @click.option('--desc', metavar='TEXT', help="Added to the run's name")
+@click.option('--stop-on-nan', type=bool, metavar='BOOL',
+              help='End the run, saved, at a NaN or when all pictures become one  [default: false]')
 @click.option('--workers', type=int, metavar='N', help='Processes that read the dataset  [default: 3]')
 @click.option('--fp32', type=bool, metavar='BOOL', help='Compute in float32 throughout  [default: false]')
 @click.option('--nhwc', type=bool, metavar='BOOL', help='Channels-last memory with float16  [default: false]')
@@ -109,14 +111,15 @@ def main(outdir, dry_run, **options):
 
 def start_run(outdir, options, dry_run):
     from stylegan2_mspe import run_folder
-    from stylegan2_mspe.options import check, unmet_defaults
+    from stylegan2_mspe.options import check, warnings
 
     check(options)
-    config = resolve_options(options)
+    info = dataset_info(options)
+    config = resolve_options(options, info)
     if dry_run:
         click.echo(json.dumps(dataclasses.asdict(config), indent=2))
         return
-    for warning in unmet_defaults(options):
+    for warning in warnings(options, info):
         click.echo(f'Warning: {warning}', err=True)
     training = build(config)
     run_dir = run_folder.create(outdir, config.desc)
@@ -179,15 +182,28 @@ def makes_another_run(given, name, value):
     return before != dataclasses.replace(after, desc=before.desc)
 
 
-def resolve_options(options):
+def resolve_options(options, info=None):
+    """The config of these options; `info` where the dataset has been looked at already."""
+    from stylegan2_mspe.options import resolve
+
+    info = info or dataset_info(options)
+    return resolve(options, info, device=choose_device(options.get('device', 'auto')))
+
+
+def dataset_info(options):
     from stylegan2_mspe.dataset import open_dataset
-    from stylegan2_mspe.options import DatasetInfo, resolve
+    from stylegan2_mspe.options import DatasetInfo
 
     data = open_dataset(options['data'], use_labels=True)
     channels, resolution, _ = data.image_shape
-    info = DatasetInfo(name=data.name, size=len(data), channels=channels, resolution=resolution,
-                       label_dim=data.label_dim if options.get('cond') else 0)
-    return resolve(options, info, device=choose_device(options.get('device', 'auto')))
+    try:
+        label_dim = data.label_dim
+    except ValueError:          # labels that nobody asked for may be what they are
+        if options.get('cond'):
+            raise
+        label_dim = 0
+    return DatasetInfo(name=data.name, size=len(data), channels=channels, resolution=resolution,
+                       label_dim=label_dim)
 
 
 def choose_device(asked):
@@ -204,8 +220,8 @@ def build(config, state=None):
     now = checkpoint.arithmetic()
     for name, before in (state or {}).get('arithmetic', {}).items():
         if before != now[name]:
-            click.echo(f'Warning: the run was started with {name}={before} and goes on with {name}={now[name]}, '
-                       'so that sums are rounded differently.', err=True)
+            click.echo(f'Warning: the run was started with {name}={before} and goes on with '
+                       f'{name}={now[name]}, so that sums are rounded differently.', err=True)
     return training_loop.build(config, state)
 
 
@@ -235,6 +251,8 @@ def run(training, run_dir, what):
         say(f'{len(training.dataset)} pictures {size} of {config.data_name}; {config.cfg}, pe {config.pe}, '
             f'batch {config.batch}, {config.kimg:g} kimg on {config.device}'
             + ('' if config.aug == 'noaug' else f', augmented ({config.aug}, {config.augpipe})'))
+        for note in training.notes:
+            say(note)
         try:
             training_loop.train(training, run_dir, say=say, watch=meter.update)
         except OSError as error:    # a full disk does not say where

@@ -11,9 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from stylegan2_mspe import checkpoint, run_folder, training_loop
+from stylegan2_mspe import checkpoint, networks, run_folder, training_loop
 from stylegan2_mspe.augpipes import PIPES
-from stylegan2_mspe.legacy import load_network_pkl
+from stylegan2_mspe.legacy import load_network_pkl, save_network_pkl
+from stylegan2_mspe.options import PRETRAINED
 from tests import tiny
 from tools import cli, train
 
@@ -27,6 +28,7 @@ SMALL = [
     '--snap=2',
     '--workers=1',
     '--metrics=none',
+    '--cond=0',
 ]
 
 
@@ -69,7 +71,7 @@ def test_help_has_every_option_and_answers_at_once():
     for name in (
         'outdir data gpus snap metrics seed cond subset mirror cfg gamma kimg batch aug p target augpipe '
         'resume freezed fp32 nhwc nobench allow-tf32 workers dry-run pe device batch-gpu cbase cmax '
-        'map-depth tick desc random-resize'
+        'map-depth tick desc random-resize stop-on-nan'
     ).split():
         assert f'--{name} ' in result.stdout or f'--{name}\n' in result.stdout, name
     assert 'python train.py --cfg=mspe-small --data=demo' in result.stdout
@@ -135,6 +137,7 @@ def test_a_run(program, tmp_path, data):
         snap=2,
         workers=1,
         metrics=[],
+        cond=False,
         desc='first',
         seed=4,
     )
@@ -152,11 +155,93 @@ def test_a_run(program, tmp_path, data):
     )
 
 
+def test_what_options_leave_in_a_run(program, tmp_path, data):
+    """The options of StyleGAN2-ADA's that other tests do not look at, by what was written."""
+    args = ['--outdir=elsewhere/runs', '--cond=1', '--subset=24', '--mirror=1', '--gamma=2.5', '--freezed=2',
+            '--fp32=1', '--nhwc=1', '--nobench=1', '--allow-tf32=1', '--snap=1', '--seed=6']
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = cudnn.benchmark, cudnn.allow_tf32, matmul.allow_tf32
+    try:
+        code, out, err = program(f'--data={data}', *SMALL[:-1], *args)
+        assert (cudnn.benchmark, cudnn.allow_tf32, matmul.allow_tf32) == (False, True, True)
+    finally:
+        cudnn.benchmark, cudnn.allow_tf32, matmul.allow_tf32 = before
+    assert code == 0, err
+    [run_dir] = (tmp_path / 'elsewhere' / 'runs').iterdir()
+    assert run_dir.name == ('00000-tiny-cond-subset24-mirror-mspe-small-gamma2.5-kimg0.04-batch8-freezed2-'
+                            'cbase128-cmax8')
+    recorded = json.loads((run_dir / 'training_options.json').read_text())
+    assert recorded['training_set_kwargs'] == dict(
+        class_name='training.dataset.ImageFolderDataset', path=data, resolution=16, max_size=24,
+        use_labels=True, xflip=True, random_seed=6)
+    assert out.splitlines()[1].startswith('48 pictures 16x16 of tiny;')         # 24, and 24 mirrored
+    # R1 of weight 2.5, no half precision and no clamp, and two layers of D that stayed as they were.
+    *_, last = tiny.stats_lines(run_dir)
+    assert last['Loss/D/reg']['mean'] == pytest.approx(1.25 * last['Loss/r1_penalty']['mean'], rel=1e-5)
+    network = load_network_pkl(run_dir / 'network-snapshot-000000.pkl')
+    G, D = network['G_ema'], network['D']
+    assert G.init_kwargs['synthesis_kwargs'] == dict(
+        channel_base=128, channel_max=8, num_fp16_res=0, conv_clamp=None, pe='mspe', fp16_channels_last=True)
+    assert (D.init_kwargs['block_kwargs'], D.c_dim, G.c_dim) == (
+        dict(freeze_layers=2, fp16_channels_last=True), 3, 3)
+    frozen = {name for name, _ in D.named_buffers() if not name.endswith('filter')}
+    assert frozen == {f'b16.{layer}.{kind}' for layer in ('fromrgb', 'conv0') for kind in ('weight', 'bias')}
+    assert len(list(run_dir.glob('training-state-*.pt'))) == 1 and len(tiny.stats_lines(run_dir)) == 3
+
+
+@pytest.mark.parametrize('name', ['ffhq256', 'ffhq512', 'ffhq1024', 'celebahq256', 'lsundog256'])
+def test_networks_that_have_names(program, tmp_path, data, monkeypatch, name):
+    folder = tmp_path / 'published'
+    folder.mkdir()
+    make_network(str(folder / PRETRAINED[name]))
+    monkeypatch.setattr('stylegan2_mspe.options.PRETRAINED_URL', folder.as_uri() + '/')
+    code, out, err = program(f'--data={data}', *SMALL, '--kimg=.008', f'--resume={name}')
+    assert code == 0, err
+    [run_dir] = (tmp_path / 'training-runs').iterdir()
+    assert f'-resume{name}-' in run_dir.name
+    log = (run_dir / 'log.txt').read_text()
+    assert f'Starting from {folder.as_uri()}/{PRETRAINED[name]}: 16x16, 3 channels, pe none' in log
+    assert 'b16' in log and 'new gamma' in log and 'γ starts at ' in log and log == out
+    recorded = json.loads((run_dir / 'training_options.json').read_text())
+    assert (recorded['ema_ramp'], recorded['ada_kimg']) == (None, 100)
+
+
+def make_network(path):
+    """A baseline network of SMALL's size."""
+    G = networks.Generator(64, 0, 64, 16, 3, mapping_kwargs=dict(num_layers=2),
+                           synthesis_kwargs=dict(channel_base=128, channel_max=8))
+    save_network_pkl(path, G=G, D=None, G_ema=G, training_set_kwargs=None)
+
+
+def test_a_run_that_goes_wrong_ends_where_asked_to(program, tmp_path, data, monkeypatch):
+    step = training_loop.training_step
+
+    def harmed(training, *args):
+        step(training, *args)
+        training.models['G'].mapping.w_avg.fill_(float('nan'))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training_loop, 'training_step', harmed)
+        code, out, err = program(f'--data={data}', *SMALL, '--stop-on-nan=1')
+    assert code == 1
+    assert err.startswith('Error: --stop-on-nan: NaN since tick 0, so the run ended at kimg 0.008; ')
+    assert 'Warning: NaN in the weights of G' in out and err.count('\n') == 1
+    code, out, err = program('--resume=latest', '--stop-on-nan=0')
+    assert code == 0 and out.startswith('Resuming at 0 kimg') and 'Warning' not in out, err
+
+
 def test_defaults_not_built_yet_are_warned_of_once(program, tmp_path, data):
     options = [each for each in SMALL if each != '--metrics=none' and not each.startswith('--cfg')]
     code, out, err = program(f'--data={data}', '--cfg=auto', *options)
     assert code == 0
     assert [line[:22] for line in err.splitlines()] == ['Warning: Metrics (by d']
+
+
+def test_labels_that_are_not_used_are_told(program, tmp_path, data):
+    options = [each for each in SMALL if each != '--cond=0']
+    code, out, err = program(f'--data={data}', *options)
+    assert code == 0 and err == ('Warning: tiny has labels (3), which are not used: --cond=1 trains with '
+                                 'them, --cond=0 is silent.\n')
 
 
 @pytest.mark.parametrize('options, name, p, kinds', [
