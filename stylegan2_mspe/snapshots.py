@@ -1,7 +1,6 @@
 """What a GAN run leaves to look at: grids of real and of generated pictures, and network pickles."""
 
 import dataclasses
-import os
 
 import numpy as np
 import torch
