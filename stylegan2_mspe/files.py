@@ -22,9 +22,11 @@ def atomic_write(path: str | os.PathLike, mode: str = 'wb', **open_kwargs) -> It
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(FileNotFoundError):
             os.remove(part)
+        if isinstance(error, OSError) and error.errno and error.filename in (None, part):
+            error.filename = path  # a full disk names no file
         raise
     sync_folder(os.path.dirname(path) or '.')
 
