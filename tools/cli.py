@@ -6,6 +6,7 @@ import shutil
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Iterable, Iterator
 from typing import NoReturn, TypeVar
 
@@ -23,8 +24,10 @@ PLAIN_SECONDS = 10  # between lines where stderr is no terminal
 
 def run(command: click.Command) -> NoReturn:
     """Runs a click program and exits: 0, 2 for a wrong command line, 130 for Ctrl-C, 143 where it is asked to
-    end, and 1 with one sentence on stderr where the program raises ValueError, OSError or MemoryError."""
+    end, and 1 with one sentence on stderr where the program raises ValueError, OSError or MemoryError, or
+    torch runs out of memory."""
     _end_in_order()
+    warnings.formatwarning = one_line_warning
     try:
         status = command.main(standalone_mode=False)
     except click.ClickException as error:
@@ -39,6 +42,10 @@ def run(command: click.Command) -> NoReturn:
         fail(describe_os_error(error))
     except ValueError as error:
         fail(str(error))
+    except RuntimeError as error:       # torch's, for want of memory, has no type of its own on a CPU
+        if not re.search("out of memory|can't allocate memory|not enough memory", str(error)):
+            raise
+        fail(f'out of memory ({str(error).splitlines()[0]})')
     sys.exit(status if isinstance(status, int) else 0)
 
 
@@ -58,6 +65,11 @@ def fail(sentence: str) -> NoReturn:
     """Prints `Error: <sentence>` as one line on stderr and exits with code 1."""
     print(f'Error: {" ".join(sentence.split())}', file=sys.stderr)
     sys.exit(1)
+
+
+def one_line_warning(message: Warning | str, *_, **__) -> str:
+    """`Warning: <sentence>` instead of Python's two lines with the place in the source."""
+    return f'Warning: {" ".join(str(message).split())}\n'
 
 
 def describe_os_error(error: OSError) -> str:

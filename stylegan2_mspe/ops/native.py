@@ -47,7 +47,7 @@ def _library() -> ctypes.CDLL | None:
     try:
         return ctypes.CDLL(str(build()))
     except (OSError, subprocess.SubprocessError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         warnings.warn(f'CPU kernels are not available ({reason}): '
                       'running plain PyTorch, at about half the speed', stacklevel=4)
         return None

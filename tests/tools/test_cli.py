@@ -2,6 +2,7 @@
 
 import io
 import sys
+import warnings
 
 import click
 import pytest
@@ -34,6 +35,8 @@ def failing(error):
     (FileNotFoundError(2, 'No such file', 'a.zip'), 1, 'Error: a.zip: No such file\n'),
     (OSError('no more of it'), 1, 'Error: no more of it\n'),
     (MemoryError(), 1, 'Error: out of memory\n'),
+    (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.\nStack"), 1,
+     "Error: out of memory (DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.)\n"),
     (click.UsageError('what?'), 2, None),
     (KeyboardInterrupt(), 130, None),
 ])
@@ -43,10 +46,20 @@ def test_errors_become_one_sentence(error, code, message, capsys):
     assert message is None or stderr == message
 
 
+def test_warnings_are_one_line(capsys):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(warnings, 'formatwarning', warnings.formatwarning)
+        patch.setattr(warnings, 'showwarning', lambda message, *rest, **_:
+                      sys.stderr.write(warnings.formatwarning(message, *rest)))
+        code, stderr = run(lambda _: warnings.warn('no\ncompiler', stacklevel=1), capsys=capsys)
+    assert code == 0 and stderr == 'Warning: no compiler\n'
+
+
 def test_our_own_mistakes_keep_their_traceback(monkeypatch):
     monkeypatch.setattr(sys, 'argv', ['program'])
-    with pytest.raises(AssertionError, match='ours'):
-        cli.run(click.command()(lambda: failing(AssertionError('ours'))(0)))
+    for error in (AssertionError('ours'), RuntimeError('ours')):
+        with pytest.raises(type(error), match='ours'):
+            cli.run(click.command()(lambda: failing(error)(0)))
 
 
 @pytest.mark.parametrize('flag', ['--max-images', '--max_images'])
