@@ -48,6 +48,8 @@ def check(options: dict) -> None:
             raise ValueError(f'{flag(name)}={asked(name)}: expected thousands of images, above 0')
     if (asked('seed') or 0) >= 2 ** 32:
         raise ValueError(f'--seed={asked("seed")}: expected at most {2 ** 32 - 1}')
+    if any(character in '/\\\0' or not character.isprintable() for character in asked('desc') or ''):
+        raise ValueError(f'--desc={asked("desc")!r}: expected a part of a folder name, without slashes')
     if not asked('data'):
         raise ValueError('--data is missing: expected a dataset folder, a zip, or demo')
     gpus = asked('gpus') or 1

@@ -77,7 +77,8 @@ def sentences(name: str, speaker: str | None = None) -> Iterator[None]:
 
 def reason(error: Exception) -> str:
     """What an exception says, as one short line."""
-    return ' '.join(str(error).split())[:200] or type(error).__name__
+    text = ' '.join(str(error).split())[:200] or type(error).__name__
+    return f'unexpected {text}' if isinstance(error, KeyError) else text
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -111,7 +112,7 @@ def build(key: str, description: Description) -> torch.nn.Module | None:
     if description.class_name == 'AugmentPipe':
         return _build_augment(args, kwargs, description.tensors)
     try:
-        with _Shapes():
+        with _Shapes(), np.errstate(all='ignore'):      # the gain of a layer without channels
             module = CLASSES[description.class_name](*args, **kwargs)
     except Exception as error:
         raise Refused(f'holds a {description.class_name} of another kind ({reason(error)})') from error

@@ -145,6 +145,7 @@ def test_augmentation(options, expected):
     [
         (dict(cfg='mpse'), '--cfg=mpse is not a preset; did you mean mspe'),
         (dict(batch=0), '--batch=0: expected at least 1'),
+        (dict(desc='a/b'), "--desc='a/b': expected a part of a folder name"),
         (dict(batch_gpu=5), '--batch-gpu=5: expected a divisor of 32'),
         (dict(batch=6), '--batch=6: gives 6 images per pass, expected a multiple of 4'),
         (dict(batch_gpu=-1), '--batch-gpu=-1: expected at least 1'),

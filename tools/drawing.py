@@ -1,5 +1,6 @@
 """What the programs that draw from a network share: options, opening it, latents of seeds and files."""
 
+import math
 import os
 import re
 import zipfile
@@ -48,10 +49,17 @@ class ShiftType(click.ParamType):
         return tuple(distance + 0.0 for distance in shift)
 
 
+def _finite(ctx, param, value: float) -> float:
+    if not math.isfinite(value):
+        raise click.BadParameter(f'found {value}, expected a number such as 0.7')
+    return value
+
+
 OPTIONS = {
     'network': click.option('--network', metavar='PKL', help='Network file or URL  [default: newest snapshot '
                             'under ./training-runs, else the bundled network]'),
-    'trunc': click.option('--trunc', 'psi', type=float, default=1, show_default=True, help='Truncation psi'),
+    'trunc': click.option('--trunc', 'psi', type=float, callback=_finite, default=1, show_default=True,
+                          help='Truncation psi'),
     'class': click.option('--class', 'class_idx', type=int, help='Class label of a conditional network'),
     'noise-mode': click.option('--noise-mode', type=click.Choice(['const', 'random', 'none']),
                                default='const', show_default=True, help='Stored noise, fresh noise or none'),

@@ -61,7 +61,8 @@ def main(network, seeds, projected_w, psi, class_idx, noise_mode, shifts, box, s
         for index, picture in zip(range(start, stop), pictures):
             sheet.add(index, column, save_picture(picture, outdir, names[index], shifts, column))
     sheet.save(os.path.join(outdir, 'grid.png'), f'{os.path.basename(network)}, {shown[0]} x {shown[1]}')
-    print(f'Wrote {len(names) * len(shifts)} pictures and grid.png to {outdir}')
+    count = len(names) * len(shifts)
+    print(f'Wrote {count} picture{"s" if count > 1 else ""} and grid.png to {outdir}')
 
 
 def shift_label(shift: tuple[float, float]) -> str:

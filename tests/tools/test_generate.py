@@ -52,6 +52,8 @@ def test_seeds_are_stylegan2s(run, network):
 def test_trunc_and_noise_mode(run, network):
     run('--seeds=1', '--trunc=0.5', '--noise_mode=none')
     assert_alike(read('o/seed0001.png'), expected(network[1], 1, noise_mode='none', psi=0.5))
+    result = CliRunner().invoke(generate.main, ['--trunc=nan'])
+    assert result.exit_code == 2 and 'found nan, expected a number' in result.output
     drawn = []
     for _ in range(2):
         run('--seeds=1', '--noise-mode=random')
