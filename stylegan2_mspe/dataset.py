@@ -15,6 +15,7 @@ from stylegan2_mspe.picture import decode_picture, describe, is_picture_name
 
 DEMO = 'demo'
 LABELS_FILE = 'dataset.json'
+MAX_CLASSES = 100_000    # a label is that many numbers, and every network has a weight for each
 
 
 class Dataset:
@@ -184,7 +185,8 @@ class ImageFolderDataset(Dataset):
 def labels_of_json(data: bytes, where: str, names: Iterable[str]) -> dict[str, int | list[float]] | None:
     """Path → class or vector of a dataset.json; None where it holds none.
 
-    Raises ValueError if it is malformed or labels a file that is not among `names`.
+    Raises ValueError if it is malformed, has labels that are neither or labels a file that is not among
+    `names`. Some labels may be None.
     """
     try:
         content = json.loads(data)
@@ -198,6 +200,9 @@ def labels_of_json(data: bytes, where: str, names: Iterable[str]) -> dict[str, i
     if absent is not None:
         raise ValueError(f'{where}: found a label for {absent}, which is not there, '
                          'expected labels for files of the dataset only')
+    known = [label for label in labels.values() if label is not None]
+    if known:
+        _label_array(known, where)
     return labels or None
 
 
@@ -208,6 +213,8 @@ def _label_array(labels: list, where: str) -> np.ndarray:
     except ValueError:  # vectors of different lengths
         array = np.array([], object)
     if array.ndim == 1 and array.dtype.kind == 'i' and array.min() >= 0:
+        if array.max() >= MAX_CLASSES:
+            raise ValueError(f'{where}: found class {array.max()}, expected at most {MAX_CLASSES} classes')
         return array.astype(np.int64)
     if array.ndim == 2 and array.shape[1] and array.dtype.kind in 'if':
         array = array.astype(np.float32)

@@ -4,6 +4,7 @@ unpacked, nothing left behind.
 
 import io
 import json
+import os
 import struct
 import subprocess
 import time
@@ -17,8 +18,10 @@ from PIL import Image
 
 from stylegan2_mspe import archive, picture
 from stylegan2_mspe.archive import leads_outside, open_archive
+from stylegan2_mspe.conversion import convert
 from stylegan2_mspe.dataset import ImageFolderDataset
 from stylegan2_mspe.picture import decode_picture
+from stylegan2_mspe.sources import open_source
 from tools import dataset_tool
 
 
@@ -164,6 +167,22 @@ def test_labels_for_files_that_are_not_there(tmp_path):
     assert sentence == (f'dataset.json in {path}: found a label for 1.png, which is not there, '
                         'expected labels for files of the dataset only')
     assert len(ImageFolderDataset(path)) == 1       # whoever does not ask for labels is not bothered
+
+
+@pytest.mark.parametrize('label, sentence', [
+    ('x', 'found labels such as "x", expected a class'), (-1, 'found labels such as -1'),
+    (10 ** 12, 'found class 1000000000000, expected at most 100000 classes'),
+    ([1, None], 'found labels such'),
+])
+def test_labels_that_are_none(tmp_path, label, sentence):
+    (tmp_path / 'in').mkdir()
+    (tmp_path / 'in/a.png').write_bytes(png(size=4))
+    (tmp_path / 'in/dataset.json').write_text(json.dumps({'labels': [['a.png', label]]}))
+    with pytest.raises(ValueError, match=f'dataset.json in .*: {sentence}'):
+        convert(open_source(str(tmp_path / 'in')), str(tmp_path / 'out.zip'))
+    with pytest.raises(ValueError, match=f'dataset.json in .*: {sentence}'):
+        ImageFolderDataset(str(tmp_path / 'in'), use_labels=True).label_shape
+    assert os.listdir(tmp_path) == ['in']
 
 
 def test_json_nested_without_end(tmp_path):
