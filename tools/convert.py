@@ -33,6 +33,8 @@ def main(source, dest):
         raise ValueError(f'--dest {dest}: found the source itself, expected another file')
     content = _load(kinds[0], source)
     _save(kinds[1], dest, content)
+    if kinds[1] == '.pt':
+        content['augment_pipe'] = None      # has no place there
     held = ', '.join(name for name in ('G', 'D', 'G_ema', 'augment_pipe') if content[name] is not None)
     click.echo(f'{dest}: {held}, {os.path.getsize(dest):,} bytes')
 

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 import legacy as root_legacy
 from stylegan2_mspe import networks
+from stylegan2_mspe.augment import AugmentPipe
 from stylegan2_mspe.legacy import load_network_pkl, save_network_pkl
 from tests import tensorflow_pickle
 from tests.golden import fill
@@ -66,6 +67,15 @@ def test_wrong_names_end_in_a_sentence(tmp_path, network_file, source, dest, ask
     done = run(convert.main, '--source', source, '--dest', dest)
     assert isinstance(done.exception, (ValueError, OSError)) and not list(tmp_path.iterdir())
     assert re.search(asked, str(done.exception))
+
+
+def test_what_has_no_place_in_a_file_is_not_said_to_be_there(tmp_path, generator):
+    pipe = AugmentPipe(xflip=1).eval().requires_grad_(False)
+    save_network_pkl(tmp_path / 'a.pkl', G=generator, D=None, G_ema=generator, training_set_kwargs=None,
+                     augment_pipe=pipe)
+    for name, held in (('b.safetensors', 'G, G_ema, augment_pipe'), ('b.pt', 'G, G_ema')):
+        done = run(convert.main, '--source', str(tmp_path / 'a.pkl'), '--dest', str(tmp_path / name))
+        assert done.output.startswith(f'{tmp_path / name}: {held}, '), done.output
 
 
 def test_both_run_from_the_root_and_say_errors_in_one_line(tmp_path):
