@@ -53,6 +53,8 @@ def names_of(known):
 @click.option('--peer', metavar='DIR', help='a StyleGAN2-ADA-PyTorch checkout to compare with')
 def main(networks, tasks, batch, rounds, seconds, device, peer):
     """Prints images/s of training and inference and how many times faster our fast path is."""
+    if peer and not os.path.isfile(os.path.join(peer, 'training', 'networks.py')):
+        raise click.BadParameter(f'{peer}: found no StyleGAN2-ADA-PyTorch checkout', param_hint='--peer')
     contenders = {'mspe': None, 'baseline': None, 'plain': None} | ({'peer': peer} if peer else {})
     if 'dataset' in tasks:
         compare_datasets(rounds)
