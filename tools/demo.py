@@ -31,6 +31,10 @@ def main(minutes, network, outdir):
     shifts.
 
     The network goes on from the bundled one, into a new folder under ./training-runs.
+
+    \b
+    python tools/demo.py
+    python tools/demo.py --minutes=10 --network=training-runs/00003-demo/network-snapshot-000200.pkl
     """
     from stylegan2_mspe.default_network import bundled_network, newest_snapshot
 

@@ -58,6 +58,10 @@ def main(count, first, seed):
     """Reads damaged pickles, .pt files, safetensors and dataset zips, and reports what went wrong.
 
     File number N of a seed is always the same: --first=N --count=1 repeats it.
+
+    \b
+    python tools/fuzz.py                              # a few minutes
+    python tools/fuzz.py --seed=7 --first=4711 --count=1
     """
     with tempfile.TemporaryDirectory() as folder:
         cases = make_cases(folder)

@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 from stylegan2_mspe import checkpoint, config, legacy, networks, options
@@ -63,6 +64,17 @@ def test_the_picture_and_the_table(network, tmp_path, capsys):
     assert len(lines) == 2 + len(demo.MEASURED)
     values = np.array([line.split() for line in lines[2:]], dtype=float)
     assert values[:, 0].tolist() == list(demo.MEASURED) and ((0 < values[:, 1:]) & (values[:, 1:] <= 1)).all()
+
+
+def test_options(network, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    asked = []
+    monkeypatch.setattr(demo, 'train_for', lambda seconds, start: asked.append((seconds, start)) or 'run')
+    monkeypatch.setattr('stylegan2_mspe.default_network.newest_snapshot', lambda folder: str(network))
+    monkeypatch.setattr(demo, 'SAMPLES', 2)
+    done = CliRunner().invoke(demo.main, ['--minutes=.5', '--network=a.pkl', '--outdir=drawn'])
+    assert done.exit_code == 0 and asked == [(30, 'a.pkl')] and 'Picture: drawn/demo.png' in done.output
+    assert (tmp_path / 'drawn' / 'demo.png').stat().st_size > 10_000
 
 
 def test_it_starts_as_a_script_and_fails_in_a_sentence(tmp_path):

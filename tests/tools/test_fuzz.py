@@ -60,3 +60,18 @@ def test_three_hundred_damaged_files():
     found = {(name, outcome): int(times) for name, outcome, times in map(str.split, done.stdout.splitlines())}
     assert sum(found.values()) == 300 and {outcome for _, outcome in found} == {'read', 'refused'}
     assert {name for name, _ in found} == {'pickle', 'pt', 'safetensors', 'zip'}
+
+
+def test_a_file_can_be_repeated_by_its_number():
+    code = '''
+import sys
+from click.testing import CliRunner
+from tools import fuzz
+seen, watch = [], fuzz.Guard.watch
+fuzz.Guard.watch = lambda self, case, data: seen.append(data) or watch(self, case, data)
+for options in (['--count=3'], ['--first=2', '--count=1'], ['--first=2', '--count=1', '--seed=1']):
+    assert CliRunner().invoke(fuzz.main, options).exit_code == 0
+assert len(seen) == 5 and seen[2] == seen[3] != seen[4]
+'''
+    done = run('-c', code)
+    assert done.returncode == 0, done.stderr
