@@ -101,6 +101,10 @@ def test_default_length_and_name(run, network, monkeypatch):
     with Image.open('out/video.gif') as film:
         assert film.n_frames == 6 and film.info['duration'] == 100 and film.size == (16, 16)
     assert os.listdir('out') == ['video.gif']
+    options = ['--seeds=1,2', '--frames=2', '--outfile=film.gif']       # StyleGAN3's name for --output
+    result = CliRunner().invoke(gen_video.main, [f'--network={network[0]}', *options])
+    with Image.open('film.gif') as film:
+        assert result.exit_code == 0 and film.n_frames == 2
 
 
 @pytest.mark.parametrize('arguments, code, text', [

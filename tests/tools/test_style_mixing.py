@@ -122,6 +122,10 @@ def test_canvas_shift_size_wrap_and_precision(run, network):
     _, output = run('--rows=1', '--cols=2', '--styles=2', '--shift=40', '--no-wrap', '--precision=fp64')
     assert_alike(read('o/1-2.png'), drawn(G, mix, Canvas.identity(16).shifted(40, 40, wrap=False)))
     assert output.count('extrapolated') == 1
+    _, output = run('--rows=1', '--cols=2', '--styles=2', '--canvas=16x50', '--wrap', '--noise-mode=none')
+    canvas = Canvas.identity(16).extended(0, 0, 17, 17).wrapped()
+    assert_alike(read('o/1-2.png'), drawn(G, mix, canvas, noise_mode='none'))
+    assert 'extrapolated' not in output
 
 
 def test_a_grid_too_large_is_reduced(run, monkeypatch):

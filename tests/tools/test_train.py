@@ -189,6 +189,29 @@ def test_what_options_leave_in_a_run(program, tmp_path, data):
     assert len(list(run_dir.glob('training-state-*.pt'))) == 1 and len(tiny.stats_lines(run_dir)) == 3
 
 
+def test_what_our_own_options_leave_in_a_run(program, tmp_path, data, monkeypatch):
+    sizes, batches = [], []
+    forward = networks.SynthesisNetwork.forward
+
+    def watched(self, ws, canvas=None, **kwargs):
+        if self.training:
+            sizes.append((canvas.height, canvas.width) if canvas is not None else (16, 16))
+            batches.append(len(ws))
+        return forward(self, ws, canvas=canvas, **kwargs)
+
+    monkeypatch.setattr(networks.SynthesisNetwork, 'forward', watched)
+    code, out, err = program(f'--data={data}', *SMALL, '--pe=sspe', '--map-depth=3', '--batch-gpu=8',
+                             '--batch=16', '--kimg=.08', '--random-resize=8,16,24', '--device=cpu')
+    assert code == 0, err
+    [run_dir] = (tmp_path / 'training-runs').iterdir()
+    recorded = json.loads((run_dir / 'training_options.json').read_text())
+    assert (recorded['batch'], recorded['batch_gpu'], recorded['device']) == (16, 8, 'cpu')
+    assert recorded['random_resize'] == [8, 16, 24] and set(batches) == {8}
+    assert {(8, 8), (24, 24)} <= set(sizes) <= {(8, 8), (16, 16), (24, 24)}
+    G = load_network_pkl(run_dir / 'network-snapshot-000000.pkl')['G_ema']
+    assert (G.mapping.num_layers, G.synthesis.pe) == (3, 'sspe')
+
+
 @pytest.mark.parametrize('name', ['ffhq256', 'ffhq512', 'ffhq1024', 'celebahq256', 'lsundog256'])
 def test_networks_that_have_names(program, tmp_path, data, monkeypatch, name):
     folder = tmp_path / 'published'
