@@ -34,8 +34,9 @@ class Axis:
     period: float | None = None                         # world pixels, None = does not wrap
 
     def __post_init__(self):
-        if not 1 <= self.length <= MAX_LENGTH:
-            raise ValueError(f'a canvas of {self.length} pixels along one axis: expected 1 to {MAX_LENGTH}')
+        check_length(self.length)
+        if not all(math.isfinite(number) for piece in self.pieces for number in piece):
+            raise ValueError('a canvas at positions that are not finite: expected finite shifts and sizes')
 
     def world(self, position: torch.Tensor) -> torch.Tensor:
         """World positions [...] (float64) of output positions [...]; 0 = the near edge of the first pixel."""
@@ -56,6 +57,7 @@ class Axis:
 
     def resized(self, length: int) -> 'Axis':
         """The same world stretch on another number of output pixels (Sec. 4.2)."""
+        check_length(length)
         scale = length / self.length
         return self._with(lambda piece: Piece(piece.start * scale, piece.world, piece.slope / scale), length)
 
@@ -108,6 +110,13 @@ class Axis:
         first = Piece(0.0, first.world - first.slope * first.start, first.slope)
         length = self.length if length is None else length
         return dataclasses.replace(self, pieces=(first, *rest), length=length)
+
+
+def check_length(length: int) -> None:
+    """Raises ValueError unless it is a whole number of pixels that an axis can have."""
+    if not 1 <= length <= MAX_LENGTH or length != int(length):
+        raise ValueError(f'a canvas of {length} pixels along one axis: expected a whole number, '
+                         f'1 to {MAX_LENGTH}')
 
 
 class Coordinates(NamedTuple):

@@ -97,7 +97,8 @@ def test_operations_compose_in_the_order_written():
     lambda: Canvas.identity(8).extended(0, -8, 0, 0),
     lambda: Axis(8).zoomed(0), lambda: Axis(8).zoomed(float('nan')),
     lambda: Axis(8).repeated(6, 10, 2), lambda: Axis(8).repeated(4, 4, 2), lambda: Axis(8).repeated(0, 4, 0),
-    lambda: Axis(8).repeated(.5, 1.5, 2)])
+    lambda: Axis(8).repeated(.5, 1.5, 2), lambda: Axis(8).resized(0), lambda: Axis(8).resized(1.5),
+    lambda: Axis(8).shifted(float('nan')), lambda: Axis(8).shifted(float('inf'))])
 def test_impossible_axes_are_refused_in_one_sentence(make):
     with pytest.raises(ValueError, match='expected') as error:
         make()
