@@ -11,7 +11,7 @@ import click
 
 if not __package__:     # started as `python tools/demo.py`
     sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
-from tools import cli  # noqa: E402
+from tools import cli, drawing  # noqa: E402
 
 RUNS = './training-runs'
 SEEDS = range(6)                # rows of the picture
@@ -26,7 +26,8 @@ GRID = (16, 8)                  # columns and rows of the run's own grids, which
               help='Time to train')
 @click.option('--network', metavar='PKL', help='Network to go on from  [default: the bundled one]')
 @click.option('--outdir', default='./out', show_default=True, help='Folder for demo.png')
-def main(minutes, network, outdir):
+@drawing.options('device')
+def main(minutes, network, outdir, device):
     """Trains an MS-PE network on the built-in digits for two minutes, then draws the same digits at several
     shifts.
 
@@ -38,9 +39,9 @@ def main(minutes, network, outdir):
     """
     from stylegan2_mspe.default_network import bundled_network, newest_snapshot
 
-    run_dir = train_for(minutes * 60, network or bundled_network())
+    run_dir = train_for(minutes * 60, network or bundled_network(), device=device)
     trained = newest_snapshot(run_dir)
-    path = show(trained, outdir)
+    path = show(trained, outdir, device)
     print(f'\nNetwork: {trained}\nPicture: {path}')
 
 
@@ -100,12 +101,12 @@ def timed_meter(seconds: float, end: float):
     return TimedMeter(1, sys.stderr)
 
 
-def show(network: str, outdir: str) -> str:
+def show(network: str, outdir: str, device: str = 'auto') -> str:
     """Writes demo.png and prints the similarity per shift; returns the picture's path."""
     from stylegan2_mspe import images, legacy, rendering
 
     os.makedirs(outdir, exist_ok=True)
-    G = rendering.prepare(legacy.load_network_pkl(network)['G_ema'], 'cpu')
+    G = rendering.prepare(legacy.load_network_pkl(network)['G_ema'], drawing.pick_device(device))
     resolution = G.img_resolution
     wide = (resolution, 2 * resolution)
     columns = {f'shift {distance}': rendering.request_canvas(resolution, shift=(distance, distance))

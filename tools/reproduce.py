@@ -9,7 +9,7 @@ import click
 
 if not __package__:     # started as `python tools/reproduce.py`
     sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
-from tools import cli  # noqa: E402
+from tools import cli, drawing  # noqa: E402
 
 
 @click.group(context_settings=cli.SETTINGS, epilog='Example: python tools/reproduce.py fig2 --seeds=256')
@@ -35,7 +35,8 @@ def named_network(context, parameter, values):
 @click.option('--seeds', 'count', type=click.IntRange(min=1), default=1000, show_default=True,
               help='Number of latents')
 @click.option('--outdir', default='./out', show_default=True)
-def fig2(files, count, outdir):
+@drawing.options('device')
+def fig2(files, count, outdir, device):
     """Similarity of digits with themselves after shifts of 0 to 32 pixels."""
     import dataclasses
 
@@ -43,7 +44,8 @@ def fig2(files, count, outdir):
     from stylegan2_mspe.experiments import fig2
 
     files = files or {'network': default_network.default_network()}
-    networks = {label: rendering.prepare(legacy.load_network_pkl(file)['G_ema'], 'cpu')
+    where = drawing.pick_device(device)
+    networks = {label: rendering.prepare(legacy.load_network_pkl(file)['G_ema'], where)
                 for label, file in files.items()}
     batches = -(-count // 32)
     curves = fig2.measure(networks, range(count), lambda loop: cli.progress(loop, batches, 'batches'))

@@ -69,11 +69,12 @@ def test_the_picture_and_the_table(network, tmp_path, capsys):
 def test_options(network, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     asked = []
-    monkeypatch.setattr(demo, 'train_for', lambda seconds, start: asked.append((seconds, start)) or 'run')
+    monkeypatch.setattr(demo, 'train_for',
+                        lambda seconds, start, device: asked.append((seconds, start, device)) or 'run')
     monkeypatch.setattr('stylegan2_mspe.default_network.newest_snapshot', lambda folder: str(network))
     monkeypatch.setattr(demo, 'SAMPLES', 2)
-    done = CliRunner().invoke(demo.main, ['--minutes=.5', '--network=a.pkl', '--outdir=drawn'])
-    assert done.exit_code == 0 and asked == [(30, 'a.pkl')] and 'Picture: drawn/demo.png' in done.output
+    done = CliRunner().invoke(demo.main, ['--minutes=.5', '--network=a.pkl', '--outdir=drawn', '--device=cpu'])
+    assert done.exit_code == 0 and asked == [(30, 'a.pkl', 'cpu')] and 'Picture: drawn/demo.png' in done.output
     assert (tmp_path / 'drawn' / 'demo.png').stat().st_size > 10_000
 
 
