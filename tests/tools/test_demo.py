@@ -36,7 +36,7 @@ def test_a_training_that_lasts_so_long(network, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(demo, 'GRID', (2, 1))
     start = time.monotonic()
     run = pathlib.Path(demo.train_for(4, network, runs=str(tmp_path), **SMALL))
-    assert 4 < time.monotonic() - start < 30
+    assert 4 < time.monotonic() - start < 300       # it ends by itself, on a busy machine too
     assert run.name.startswith('00000-demo-mspe-small-batch4') and '-resumecustom' in run.name
     assert {'fakes_init.png', 'network-snapshot-000000.pkl', 'training_options.json', 'log.txt'} <= {
         path.name for path in run.iterdir()}
@@ -73,8 +73,10 @@ def test_options(network, tmp_path, monkeypatch):
                         lambda seconds, start, device: asked.append((seconds, start, device)) or 'run')
     monkeypatch.setattr('stylegan2_mspe.default_network.newest_snapshot', lambda folder: str(network))
     monkeypatch.setattr(demo, 'SAMPLES', 2)
-    done = CliRunner().invoke(demo.main, ['--minutes=.5', '--network=a.pkl', '--outdir=drawn', '--device=cpu'])
-    assert done.exit_code == 0 and asked == [(30, 'a.pkl', 'cpu')] and 'Picture: drawn/demo.png' in done.output
+    args = ['--minutes=.5', '--network=a.pkl', '--outdir=drawn', '--device=cpu']
+    done = CliRunner().invoke(demo.main, args)
+    assert done.exit_code == 0 and asked == [(30, 'a.pkl', 'cpu')]
+    assert 'Picture: drawn/demo.png' in done.output
     assert (tmp_path / 'drawn' / 'demo.png').stat().st_size > 10_000
 
 
