@@ -103,6 +103,15 @@ class SizeType(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
+def pick_device(name: str):
+    """'auto' is CUDA where there is some. Raises ValueError for CUDA where there is none."""
+    import torch
+
+    if name == 'cuda' and not torch.cuda.is_available():
+        raise ValueError('--device=cuda: found no CUDA device, expected one (or --device=cpu)')
+    return torch.device('cuda' if name != 'cpu' and torch.cuda.is_available() else 'cpu')
+
+
 # ----- progress ---------------------------------------------------------------------------------------------
 
 

@@ -106,7 +106,7 @@ def show(network: str, outdir: str, device: str = 'auto') -> str:
     from stylegan2_mspe import images, legacy, rendering
 
     os.makedirs(outdir, exist_ok=True)
-    G = rendering.prepare(legacy.load_network_pkl(network)['G_ema'], drawing.pick_device(device))
+    G = rendering.prepare(legacy.load_network_pkl(network)['G_ema'], cli.pick_device(device))
     resolution = G.img_resolution
     wide = (resolution, 2 * resolution)
     columns = {f'shift {distance}': rendering.request_canvas(resolution, shift=(distance, distance))

@@ -94,19 +94,10 @@ def open_network(network: str | None, device: str, precision: str):
     from stylegan2_mspe import legacy, rendering
     from stylegan2_mspe.default_network import default_network
 
-    where = pick_device(device)
+    where = cli.pick_device(device)
     network = network or default_network()
     print(f'Network: {network}')
     return rendering.prepare(legacy.load_network_pkl(network)['G_ema'], where, precision), network
-
-
-def pick_device(name: str):
-    """'auto' is CUDA where there is some. Raises ValueError for CUDA where there is none."""
-    import torch
-
-    if name == 'cuda' and not torch.cuda.is_available():
-        raise ValueError('--device=cuda: found no CUDA device, expected one (or --device=cpu)')
-    return torch.device('cuda' if name != 'cpu' and torch.cuda.is_available() else 'cpu')
 
 
 def class_of(G, class_idx: int | None) -> int:

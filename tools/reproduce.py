@@ -44,7 +44,7 @@ def fig2(files, count, outdir, device):
     from stylegan2_mspe.experiments import fig2
 
     files = files or {'network': default_network.default_network()}
-    where = drawing.pick_device(device)
+    where = cli.pick_device(device)
     networks = {label: rendering.prepare(legacy.load_network_pkl(file)['G_ema'], where)
                 for label, file in files.items()}
     batches = -(-count // 32)

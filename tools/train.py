@@ -187,7 +187,7 @@ def resolve_options(options, info=None):
     from stylegan2_mspe.options import resolve
 
     info = info or dataset_info(options)
-    return resolve(options, info, device=choose_device(options.get('device', 'auto')))
+    return resolve(options, info, device=cli.pick_device(options.get('device', 'auto')).type)
 
 
 def dataset_info(options):
@@ -204,14 +204,6 @@ def dataset_info(options):
         label_dim = 0
     return DatasetInfo(name=data.name, size=len(data), channels=channels, resolution=resolution,
                        label_dim=label_dim)
-
-
-def choose_device(asked):
-    import torch
-
-    if asked == 'cuda' and not torch.cuda.is_available():
-        raise ValueError('--device=cuda: found no CUDA device, expected one; use --device=cpu')
-    return 'cuda' if asked != 'cpu' and torch.cuda.is_available() else 'cpu'
 
 
 def build(config, state=None):
