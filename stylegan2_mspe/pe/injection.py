@@ -18,10 +18,11 @@ from .registry import get_encoding
 Place = Canvas | Sequence[Canvas] | Mapping[int, tuple[torch.Tensor, ...]] | None
 
 
-def coordinates(place: Place, resolution: int, img_resolution: int) -> Coordinates:
+def coordinates(place: Place, resolution: int, img_resolution: int, coarsest: int = 4) -> Coordinates:
     """Level coordinates of the level trained at `resolution`, for a network trained at img_resolution pixels.
 
-    Raises ValueError where the canvas was made for a network of another resolution.
+    coarsest: resolution of the network's coarsest level, whose cells a canvas is rounded up to. Raises
+    ValueError where the canvas was made for a network of another resolution.
     """
     if isinstance(place, Mapping):
         return Coordinates(*place[resolution])
@@ -30,16 +31,16 @@ def coordinates(place: Place, resolution: int, img_resolution: int) -> Coordinat
         raise ValueError(f'a canvas of a {canvases[0].resolution}-pixel world: '
                          f'expected {img_resolution}, the size the network was trained at')
     if len(canvases) == 1:
-        return canvases[0].coordinates(resolution)
-    return stacked_coordinates(canvases, resolution)
+        return canvases[0].coordinates(resolution, coarsest)
+    return stacked_coordinates(canvases, resolution, coarsest)
 
 
-def cells(place: Place, resolution: int, img_resolution: int) -> tuple[int, int]:
+def cells(place: Place, resolution: int, img_resolution: int, coarsest: int = 4) -> tuple[int, int]:
     """Height and width of the feature map of the level trained at `resolution`."""
     if isinstance(place, Mapping):
         y, x, *_ = place[resolution]
         return y.shape[-1], x.shape[-1]
-    return _canvases(place, img_resolution)[0].cells(resolution)
+    return _canvases(place, img_resolution)[0].cells(resolution, coarsest)
 
 
 def output_size(place: Place, img_resolution: int) -> tuple[int, int]:
@@ -51,16 +52,17 @@ def output_size(place: Place, img_resolution: int) -> tuple[int, int]:
 
 
 def encode(place: Place, name: str, channels: int, resolution: int, img_resolution: int, options: dict,
-           dtype: torch.dtype, device: torch.device) -> Separable | torch.Tensor:
+           dtype: torch.dtype, device: torch.device, coarsest: int = 4) -> Separable | torch.Tensor:
     """The encoding `name` at the level trained at `resolution`: Separable, or dense [N or 1, C, H, W].
 
     Evaluated in float64 and rounded once to `dtype`; kept for the next call unless the place is tensors.
     """
     if isinstance(place, Mapping):
-        where = coordinates(place, resolution, img_resolution)
+        where = coordinates(place, resolution, img_resolution, coarsest)
         return _cast(get_encoding(name)(where, channels, resolution, **options), dtype, device)
     canvases, options = _canvases(place, img_resolution), tuple(sorted(options.items()))
-    return _encode_once(canvases, name, channels, resolution, img_resolution, options, dtype, device)
+    return _encode_once(canvases, name, channels, resolution, img_resolution, options, dtype, device,
+                        coarsest)
 
 
 def check_place(place: Place, count: int) -> None:
@@ -87,10 +89,11 @@ def inject(x: torch.Tensor, encoding: Separable | torch.Tensor,
 
 
 @functools.lru_cache(maxsize=64)
-def _encode_once(canvases, name, channels, resolution, img_resolution, options, dtype, device):
+def _encode_once(canvases, name, channels, resolution, img_resolution, options, dtype, device,
+                 coarsest):
     # Outside inference mode, because a training step may use the kept tensors later.
     with torch.inference_mode(False), torch.no_grad():
-        where = coordinates(canvases, resolution, img_resolution)
+        where = coordinates(canvases, resolution, img_resolution, coarsest)
         return _cast(get_encoding(name)(where, channels, resolution, **dict(options)), dtype, device)
 
 
