@@ -66,11 +66,23 @@ def encode_png(pixels: np.ndarray) -> bytes:
     height, width, channels = pixels.shape
     rows = np.zeros([height, 1 + width * channels], np.uint8)   # a filter, 0 for none, begins every row
     rows[:, 1:] = pixels.reshape(height, -1)
-    header = struct.pack('>IIBBBBB', width, height, 8, COLOUR_TYPES[channels], 0, 0, 0)
-    chunks = [(b'IHDR', header), (b'IDAT', zlib.compress(rows, level=0)), (b'IEND', b'')]
-    return b'\x89PNG\r\n\x1a\n' + b''.join(
-        struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(data, zlib.crc32(kind)))
-        for kind, data in chunks)
+    parts = [png_header(pixels.shape), png_chunk(b'IDAT', zlib.compress(rows, level=0)), PNG_END]
+    return b''.join(parts)
+
+
+def png_header(shape: tuple[int, int, int]) -> bytes:
+    """How a PNG file of eight bits a channel and of that [H, W, C] begins."""
+    height, width, channels = shape
+    size = struct.pack('>IIBBBBB', width, height, 8, COLOUR_TYPES[channels], 0, 0, 0)
+    return b'\x89PNG\r\n\x1a\n' + png_chunk(b'IHDR', size)
+
+
+def png_chunk(kind: bytes, data: bytes) -> bytes:
+    """One piece of a PNG file: its length, its kind of four letters, its data, and a check sum."""
+    return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(data, zlib.crc32(kind)))
+
+
+PNG_END = png_chunk(b'IEND', b'')
 
 
 def describe(shape: tuple[int, ...]) -> str:
