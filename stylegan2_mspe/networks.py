@@ -195,11 +195,13 @@ class Conv2dLayer(torch.nn.Module):
             else:
                 self.register_buffer(name, value)
 
-    def forward(self, x, gain=1):
+    def forward(self, x, gain=1, padding=None):
+        """padding: [x0, x1, y0, y1] where it is not the one that keeps, doubles or halves the size."""
         weight = (self.weight * self.weight_gain).to(x.dtype)
+        padding = self.padding if padding is None else padding
         # Upsampling layers convolve and the others correlate: so it is in the networks people have.
         x = conv2d_resample.conv2d_resample(x, weight, f=self.resample_filter, up=self.up, down=self.down,
-                                            padding=self.padding, flip_weight=self.up == 1)
+                                            padding=padding, flip_weight=self.up == 1)
         clamp = scaled_clamp(self.conv_clamp, gain)
         return finish(x, self.bias, self.activation, self.act_gain * gain, clamp)
 
@@ -273,13 +275,20 @@ class SynthesisLayer(torch.nn.Module):
             self.noise_strength = torch.nn.Parameter(torch.zeros([]))
         self.bias = torch.nn.Parameter(torch.zeros([out_channels]))
 
-    def forward(self, x, w, noise_mode='random', fused_modconv=True, gain=1, encoding=None, gamma=None):
-        """x [N, in, H, W], w [N, w_dim] -> [N, out, H·up, W·up]; gamma * encoding is added last (Eq. 3)."""
-        assert noise_mode in ('random', 'const', 'none')
-        noise = self.noise(noise_mode, x.shape[0], x.shape[2] * self.up, x.shape[3] * self.up)
+    def forward(self, x, w, noise_mode='random', fused_modconv=True, gain=1, encoding=None, gamma=None,
+                noise_seed=0, place=None, source=None):
+        """x [N, in, H, W], w [N, w_dim] -> [N, out, H·up, W·up]; gamma * encoding is added last (Eq. 3).
+
+        place: what anchored noise belongs to; where it is a patch of a window, `source` is the patch that x
+        is, and the output is of the size of `place`.
+        """
+        padding, size = self.padding, (x.shape[2] * self.up, x.shape[3] * self.up)
+        if source is not None:
+            padding, size = place.padding(source, self.padding), place.shape
+        noise = self.noise(noise_mode, x.shape[0], *size, place, noise_seed)
         styles, scale, weight = self.affine(w), None, self.weight
         share = not fused_modconv and x.dtype != torch.float16
-        convolve = dict(up=self.up, padding=self.padding, flip_weight=self.up == 1)
+        convolve = dict(up=self.up, padding=padding, flip_weight=self.up == 1)
         if share:               # demodulation is left to the pass that follows the convolution
             scale = demodulation(weight, styles)
             x = conv2d_resample.conv2d_resample(modulate(x, styles), weight.to(x.dtype),
@@ -291,19 +300,29 @@ class SynthesisLayer(torch.nn.Module):
         return finish(x, self.bias, self.activation, self.act_gain * gain, clamp,
                       scale, noise, encoding, gamma)
 
-    def noise(self, mode, count, height, width):
-        """[N or 1, 1, H, W] or None.
+    def noise(self, mode, count, height, width, place=None, seed=0):
+        """[N or 1, 1, H, W] or None: random = fresh, const = stored, anchored = of the world, none.
 
-        Stored noise belongs to the output cell and goes on periodically past the trained size.
+        Stored noise belongs to the output cell and goes on periodically past the trained size; anchored noise
+        is a function of seed, layer and world cell.
         """
+        assert mode in ('random', 'const', 'anchored', 'none')
         if not self.use_noise or mode == 'none':
             return None
+        own = dict(device=self.weight.device, dtype=self.weight.dtype)
         if mode == 'random':
-            own = dict(device=self.weight.device, dtype=self.weight.dtype)
             return torch.randn([count, 1, height, width], **own) * self.noise_strength
+        if mode == 'anchored':
+            require_positions('anchored noise')
+            layer = 2 * self.resolution.bit_length() + (self.up == 1)           # one of a kind in a network
+            noise = positions.noise(place, seed, layer, (height, width), self.resolution, **own)
+            return noise * self.noise_strength
         stored = self.noise_const
-        if (height, width) != stored.shape:
-            stored = stored.tile(-(-height // self.resolution), -(-width // self.resolution))[:height, :width]
+        top, left = (place.rows.start, place.cols.start) if is_patch(place) else (0, 0)
+        if (top, left, height, width) != (0, 0, *stored.shape):
+            rows, cols = (torch.arange(start, start + length, device=stored.device) % self.resolution
+                          for start, length in ((top, height), (left, width)))
+            stored = stored[rows][:, cols]
         return (stored * self.noise_strength)[None, None]
 
 
@@ -376,7 +395,8 @@ class SynthesisBlock(torch.nn.Module):
     def forward(self, x, img, ws, force_fp32=False, fused_modconv=None, canvas=None, **layer_kwargs):
         """One scale up: x [N, in, H/2, W/2] or None, img [N, C, H/2, W/2] or None -> both at H, W.
 
-        ws [N, num_conv + num_torgb, w_dim] are the styles of its layers, in their order.
+        ws [N, num_conv + num_torgb, w_dim] are the styles of its layers, in their order. A canvas that is a
+        patch of a window is what to compute of this level, and x and img are what `sources` names.
         """
         misc.assert_shape(ws, [None, self.num_conv + self.num_torgb, self.w_dim])
         styles = iter(ws.unbind(dim=1))
@@ -385,27 +405,44 @@ class SynthesisBlock(torch.nn.Module):
         if fused_modconv is None:
             fused_modconv = not share_convolution(self, ws, dtype)
         layer_kwargs = dict(layer_kwargs, fused_modconv=fused_modconv)
+        inner, source = self.sources(canvas)
+        second = dict(layer_kwargs, place=canvas, source=inner if is_patch(canvas) else None)
+        doubling = {} if source is None else dict(padding=canvas.padding(source, 0))
 
         if self.in_channels == 0:
-            x = self.input(ws, dtype, canvas).to(dtype=dtype, memory_format=memory_format)
-            x = self.conv1(x, next(styles), **layer_kwargs)
+            x = self.input(ws, dtype, inner).to(dtype=dtype, memory_format=memory_format)
+            x = self.conv1(x, next(styles), **second)
         else:
             x = x.to(dtype=dtype, memory_format=memory_format)
             resnet = self.architecture == 'resnet'
-            y = self.skip(x, gain=np.sqrt(0.5)) if resnet else None
-            encoding, gamma = self.encode(dtype, ws.device, canvas), getattr(self, 'gamma', None)
-            x = self.conv0(x, next(styles), encoding=encoding, gamma=gamma, **layer_kwargs)
-            x = self.conv1(x, next(styles), gain=np.sqrt(0.5) if resnet else 1, **layer_kwargs)
+            y = self.skip(x, gain=np.sqrt(0.5), **doubling) if resnet else None
+            encoding, gamma = self.encode(dtype, ws.device, inner), getattr(self, 'gamma', None)
+            x = self.conv0(x, next(styles), encoding=encoding, gamma=gamma, place=inner, source=source,
+                           **layer_kwargs)
+            x = self.conv1(x, next(styles), gain=np.sqrt(0.5) if resnet else 1, **second)
             x = y.add_(x) if resnet else x
 
         if img is not None:
-            img = upfirdn2d.upsample2d(img, self.resample_filter)
+            img = upfirdn2d.upsample2d(img, self.resample_filter, **doubling)
         if self.num_torgb:
             y = self.torgb(x, next(styles), fused_modconv=fused_modconv)
             y = y.to(torch.promote_types(torch.float32, dtype), memory_format=torch.contiguous_format)
             img = y if img is None else img + y
         assert x.dtype == dtype
         return x, img
+
+    def sources(self, canvas):
+        """The patches that the second and the first convolution read to fill a patch of a window.
+
+        Anything else is drawn whole: (canvas, None).
+        """
+        if not is_patch(canvas):
+            return canvas, None
+        inner = canvas.grown(self.conv1.padding)
+        if self.in_channels == 0:
+            return inner, None
+        taps, reach = self.resample_filter.shape[-1], self.conv0.padding
+        return inner, inner.coarser(reach + (taps + 1) // 2, reach + taps // 2 - 1)
 
     def encode(self, dtype, device, canvas):
         """The positional encoding of this scale on the canvas, or None where the plan has none."""
@@ -429,6 +466,11 @@ class SynthesisBlock(torch.nn.Module):
             where = where._replace(y=where.y.to(ws.device), x=where.x.to(ws.device))
             dense = positions.learned_constant(self.const, where)
         return dense.expand(ws.shape[0], -1, -1, -1)
+
+
+def is_patch(place) -> bool:
+    """Whether a level draws a patch of a window rather than the whole of a canvas."""
+    return positions is not None and isinstance(place, positions.Patch)
 
 
 def require_positions(name: str) -> None:
@@ -486,18 +528,29 @@ class SynthesisNetwork(torch.nn.Module):
         if canvas is not None:
             require_positions('a canvas')
             positions.check_place(canvas, len(ws))
+        places = self.places(canvas)
         x = img = None
         index = 0
         for resolution in self.block_resolutions:
             block = getattr(self, f'b{resolution}')
             # A block's RGB layer shares its w with the next block's first convolution.
             own = ws[:, index:index + block.num_conv + block.num_torgb]
-            x, img = block(x, img, own, canvas=canvas, **block_kwargs)
+            x, img = block(x, img, own, canvas=places[resolution], **block_kwargs)
             index += block.num_conv
         if canvas is not None:
             height, width = positions.output_size(canvas, self.img_resolution)
             img = img[:, :, :height, :width]
         return img
+
+    def places(self, canvas):
+        """What each level, by its resolution, has to draw: the canvas, or its patch of a window."""
+        if canvas is None or not isinstance(canvas, positions.Window):
+            return dict.fromkeys(self.block_resolutions, canvas)
+        places, patch = {}, canvas.patch(self.img_resolution)
+        for resolution in reversed(self.block_resolutions):
+            places[resolution] = patch
+            _, patch = getattr(self, f'b{resolution}').sources(patch)
+        return places
 
 
 @persistence.persistent_class
@@ -506,7 +559,8 @@ class Generator(torch.nn.Module):
 
     synthesis_kwargs takes pe='none' | 'sspe' | 'mspe' (or a registered plan) besides StyleGAN2's options.
     Without a canvas a picture is img_resolution x img_resolution; a canvas (stylegan2_mspe.pe.Canvas, or one
-    per sample, or coordinate tensors per level) says which part of the world to draw and at which size.
+    per sample, or a Window of either, or coordinate tensors per level) says which part of the world to draw
+    and at which size.
     """
 
     def __init__(self, z_dim, c_dim, w_dim, img_resolution, img_channels, mapping_kwargs={},

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from stylegan2_mspe import networks
-from stylegan2_mspe.pe import Canvas
+from stylegan2_mspe.pe import Canvas, Place, Window
 
 PRECISIONS = dict(fp32=torch.float32, fp16=torch.float16, bf16=torch.bfloat16, fp64=torch.float64)
 USABLE = 0.7            # the part of the free memory that a rendering may take
@@ -87,18 +87,52 @@ def prepare(G: torch.nn.Module, device: torch.device | str, precision: str = 'fp
 
 
 @torch.no_grad()
-def render(G: torch.nn.Module, ws: torch.Tensor, canvas: Canvas | None,
-           noise_mode: str = 'const') -> torch.Tensor:
+def render(G: torch.nn.Module, ws: torch.Tensor, canvas: Place = None, noise_mode: str = 'const',
+           noise_seed: int | torch.Tensor = 0, border: str = 'zero') -> torch.Tensor:
     """Pictures [N, C, H, W], about [-1, 1], of ws [N, num_ws, w_dim] on the canvas (None: the trained).
 
-    Raises MemoryError where they do not fit after all.
+    canvas: also one per sample, or a window. noise_seed: of noise_mode 'anchored', one, or one per sample as
+    int64 [N]. border: 'zero' as in training, or 'plane', pictures without a border. Raises MemoryError where
+    they do not fit after all.
     """
     try:
-        return G.synthesis(ws, canvas=canvas, noise_mode=noise_mode)
+        return G.synthesis(ws, canvas=bordered(canvas, border, G.img_resolution), noise_mode=noise_mode,
+                           noise_seed=noise_seed)
     except RuntimeError as error:
         if 'memory' not in str(error):
             raise
         raise MemoryError(str(error).splitlines()[0]) from error
+
+
+def bordered(canvas: Place, border: str, resolution: int) -> Place:
+    """The canvas, or one per sample, with that border; a window has its own."""
+    if border == 'zero' or isinstance(canvas, Window):
+        return canvas
+    canvas = canvas or Canvas.identity(resolution)
+    return Window.whole(canvas if isinstance(canvas, Canvas) else tuple(canvas), border)
+
+
+def render_each(G: torch.nn.Module, ws: torch.Tensor, canvases: Sequence[Canvas], noise_mode: str = 'const',
+                noise_seed: int | torch.Tensor = 0, border: str = 'zero',
+                batch: int = 16) -> list[torch.Tensor]:
+    """Pictures [C, H, W] of ws [N, num_ws, w_dim] on a canvas each, of any sizes, in their order.
+
+    Canvases that are alike in size and wrapping share a batch, of at most `batch` pictures.
+    """
+    kinds = {}
+    for index, canvas in enumerate(canvases):
+        wraps = canvas.rows.period is not None, canvas.cols.period is not None
+        kinds.setdefault((canvas.height, canvas.width, wraps), []).append(index)
+    pictures = [None] * len(canvases)
+    for members in kinds.values():
+        for start in range(0, len(members), batch):
+            part = members[start:start + batch]
+            one_seed = not isinstance(noise_seed, torch.Tensor) or noise_seed.ndim == 0
+            drawn = render(G, ws[part], [canvases[index] for index in part], noise_mode,
+                           noise_seed if one_seed else noise_seed[part], border)
+            for index, picture in zip(part, drawn):
+                pictures[index] = picture
+    return pictures
 
 
 def picture_bytes(G: torch.nn.Module, height: int, width: int) -> int:
@@ -108,16 +142,17 @@ def picture_bytes(G: torch.nn.Module, height: int, width: int) -> int:
     between them, the encoding and the output. How many was measured on a CPU, where convolutions in float64
     unfold their input.
     """
-    synthesis, itemsize = G.synthesis, next(G.parameters()).element_size()
-    maps = MAPS[itemsize]
     cell = G.img_resolution // 4
     height, width = (-(-length // cell) * cell for length in (height, width))
-    peak = 0
-    for resolution in synthesis.block_resolutions:
-        channels = getattr(synthesis, f'b{resolution}').conv1.weight.shape[0]
-        cells = height * width * resolution ** 2 // G.img_resolution ** 2
-        peak = max(peak, cells * (maps * channels + 4 * G.img_channels))
-    return peak * itemsize
+    return max(level_bytes(G, resolution, height * width * resolution ** 2 // G.img_resolution ** 2)
+               for resolution in G.synthesis.block_resolutions)
+
+
+def level_bytes(G: torch.nn.Module, resolution: int, cells: int) -> int:
+    """The same for one level, of that many cells."""
+    itemsize = next(G.parameters()).element_size()
+    channels = getattr(G.synthesis, f'b{resolution}').conv1.weight.shape[0]
+    return cells * (MAPS[itemsize] * channels + 4 * G.img_channels) * itemsize
 
 
 def free_memory(device: torch.device | str) -> int:
@@ -149,10 +184,11 @@ def batch_that_fits(G: torch.nn.Module, size: tuple[int, int], asked_by: str, mo
     usable = int(free_memory(next(G.parameters()).device) * USABLE)
     if needed > usable:
         raise ValueError(f'{asked_by}: a picture of {size[0]}x{size[1]} pixels takes about '
-                         f'{_gigabytes(needed)} to render, and {_gigabytes(usable)} are free; expected a '
+                         f'{in_gigabytes(needed)} to render, and {in_gigabytes(usable)} are free; expected a '
                          'smaller one')
     return max(1, min(most, usable // max(needed, 1)))
 
 
-def _gigabytes(count: int) -> str:
+def in_gigabytes(count: int) -> str:
+    """'2.1 GB'"""
     return f'{count / 1e9:.3g} GB' if count < 1e15 else f'10^{int(math.log10(count)) - 9} GB'

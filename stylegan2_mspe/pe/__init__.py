@@ -10,6 +10,8 @@ from .injection import (
     coordinates,
     encode,
     inject,
+    noise,
     output_size,
 )
 from .registry import LEARNED, Plan, get_encoding, get_plan, plan_names, register_encoding, register_plan
+from .window import BORDERS, Patch, Span, Window

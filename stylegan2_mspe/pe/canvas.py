@@ -8,6 +8,7 @@ extrapolation, repetition: Sec. 3.4, 4.2, 4.3) is a choice of world positions, a
 import dataclasses
 import functools
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -73,6 +74,15 @@ class Axis:
         centre = self.length / 2 if centre is None else centre
         return self._with(lambda piece: Piece((piece.start - centre) * zoom + centre,
                                               piece.world, piece.slope / zoom))
+
+    def magnified(self, start: float, extent: float, length: int) -> 'Axis':
+        """The output stretch [start, start + extent), fractions allowed, on `length` output pixels."""
+        check_length(length)
+        if not 0 <= start < start + extent <= self.length:
+            raise ValueError(f'a zoom into {start:g}:{start + extent:g}: expected a part of 0:{self.length}')
+        scale = length / extent
+        return self._with(lambda piece: Piece((piece.start - start) * scale, piece.world,
+                                              piece.slope / scale), length)
 
     def repeated(self, start: int, stop: int, times: int, mirror: bool = False) -> 'Axis':
         """Shows the output stretch [start, stop) `times` times in a row (Fig. 7).
@@ -175,6 +185,11 @@ class Canvas:
         """Magnifies about the output position (y, x), by default the middle, keeping the size."""
         return self._map(lambda axis, centre: axis.zoomed(zoom, centre), (y, x))
 
+    def magnified(self, box: tuple[float, float, float, float], height: int, width: int) -> 'Canvas':
+        """The box (top, left, height, width) of output pixels on height x width new ones."""
+        stretches = zip(box[:2], box[2:], (height, width))
+        return self._map(lambda axis, stretch: axis.magnified(*stretch), stretches)
+
     def repeated(self, rows: tuple | None = None, cols: tuple | None = None,
                  mirror: bool = False) -> 'Canvas':
         """Repeats stretches given as (start, stop, times) in output pixels (Fig. 7)."""
@@ -189,16 +204,19 @@ class Canvas:
         pixels = self.resolution // coarsest
         return tuple(-(-length // pixels) * resolution // coarsest for length in (self.height, self.width))
 
-    def coordinates(self, resolution: int, coarsest: int = 4) -> Coordinates:
+    def coordinates(self, resolution: int, coarsest: int = 4,
+                    spans: Sequence[tuple[int, int]] | None = None) -> Coordinates:
         """Encoding coordinates (float64) of the level trained at `resolution`.
 
         A cell whose centre is at world position p has the coordinate p / c - 1/2, with c = R / resolution
-        world pixels to a cell.
+        world pixels to a cell. spans: (start, stop) of the rows' and of the columns' cells, which may lie
+        beyond the canvas; by default all that cover it.
         """
         size = self.resolution / resolution
+        spans = spans or [(0, count) for count in self.cells(resolution, coarsest)]
         vectors = []
-        for axis, cells in zip((self.rows, self.cols), self.cells(resolution, coarsest)):
-            centres = (torch.arange(cells, dtype=torch.float64) + 0.5) * size
+        for axis, span in zip((self.rows, self.cols), spans):
+            centres = (torch.arange(*span, dtype=torch.float64) + 0.5) * size
             vectors.append(axis.world(centres) / size - 0.5)
         return Coordinates(*vectors, (self.rows.period is not None, self.cols.period is not None))
 
@@ -208,13 +226,14 @@ class Canvas:
 
 
 @functools.lru_cache(maxsize=256)
-def stacked_coordinates(canvases: tuple[Canvas, ...], resolution: int, coarsest: int = 4) -> Coordinates:
-    """Coordinates [N, H], [N, W] of one canvas per sample.
+def stacked_coordinates(canvases: tuple[Canvas, ...], resolution: int, coarsest: int = 4,
+                        spans: tuple[tuple[int, int], ...] | None = None) -> Coordinates:
+    """Coordinates [N, H], [N, W] of one canvas per sample, as `Canvas.coordinates`.
 
     Raises ValueError where the canvases differ in size or in whether they wrap: such are rendered in batches
     of their own.
     """
-    each = [canvas.coordinates(resolution, coarsest) for canvas in canvases]
+    each = [canvas.coordinates(resolution, coarsest, spans) for canvas in canvases]
     sizes = {(canvas.height, canvas.width, one.wraps) for canvas, one in zip(canvases, each)}
     if len(sizes) != 1:
         raise ValueError(f'one batch holds canvases of {len(sizes)} kinds (size, wrapping): '

@@ -9,13 +9,16 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
+from .anchored import anchored
 from .canvas import Canvas, Coordinates, stacked_coordinates
 from .encodings import Separable
 from .registry import get_encoding
+from .window import Patch, Window
 
-# What networks take as a canvas: nothing (the trained one), a canvas, one canvas per sample, or for every
-# level resolution its coordinate vectors as tensors, which may require gradients.
-Place = Canvas | Sequence[Canvas] | Mapping[int, tuple[torch.Tensor, ...]] | None
+# What networks take as a canvas: nothing (the trained one), a canvas, one canvas per sample, a window of
+# either, or for every level resolution its coordinate vectors as tensors, which may require gradients. A
+# network hands a window to its levels as patches.
+Place = Canvas | Sequence[Canvas] | Window | Patch | Mapping[int, tuple[torch.Tensor, ...]] | None
 
 
 def coordinates(place: Place, resolution: int, img_resolution: int, coarsest: int = 4) -> Coordinates:
@@ -26,6 +29,8 @@ def coordinates(place: Place, resolution: int, img_resolution: int, coarsest: in
     """
     if isinstance(place, Mapping):
         return Coordinates(*place[resolution])
+    if isinstance(place, Patch):
+        return place.coordinates()
     canvases = _canvases(place, img_resolution)
     if any(canvas.resolution != img_resolution for canvas in canvases):
         raise ValueError(f'a canvas of a {canvases[0].resolution}-pixel world: '
@@ -47,6 +52,8 @@ def output_size(place: Place, img_resolution: int) -> tuple[int, int]:
     """Height and width of the picture, to which the finest level is cropped at the bottom and right."""
     if isinstance(place, Mapping):
         return cells(place, img_resolution, img_resolution)
+    if isinstance(place, Window):
+        return place.height, place.width
     canvas = _canvases(place, img_resolution)[0]
     return canvas.height, canvas.width
 
@@ -60,19 +67,37 @@ def encode(place: Place, name: str, channels: int, resolution: int, img_resoluti
     if isinstance(place, Mapping):
         where = coordinates(place, resolution, img_resolution, coarsest)
         return _cast(get_encoding(name)(where, channels, resolution, **options), dtype, device)
-    canvases, options = _canvases(place, img_resolution), tuple(sorted(options.items()))
-    return _encode_once(canvases, name, channels, resolution, img_resolution, options, dtype, device,
+    place = place if isinstance(place, Patch) else _canvases(place, img_resolution)
+    options = tuple(sorted(options.items()))
+    return _encode_once(place, name, channels, resolution, img_resolution, options, dtype, device,
                         coarsest)
 
 
 def check_place(place: Place, count: int) -> None:
     """Raises ValueError where there are several canvases, but not one for each of `count` samples."""
+    place = place.canvas if isinstance(place, Window) else place
     if isinstance(place, Sequence) and len(place) not in (1, count):
         raise ValueError(f'{len(place)} canvases for {count} samples: expected one, or one each')
 
 
+def noise(place: Place, seed: int | torch.Tensor, layer: int, shape: tuple[int, int], resolution: int,
+          device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+    """Noise that belongs to the world [N or 1, 1, H, W], of `layer` at the level trained at `resolution`.
+
+    seed: a whole number, or one for each sample, int64 [N]. shape: (H, W), the cells of a place of None.
+    """
+    if place is None:
+        y, x, wraps = (*(torch.arange(length, dtype=torch.float64) for length in shape), (False, False))
+    else:
+        of_levels = isinstance(place, Mapping | Patch)
+        trained = None if of_levels else _canvases(place, 0)[0].resolution
+        y, x, wraps = coordinates(place, resolution, trained)
+    periods = tuple(resolution if wrap else None for wrap in wraps)
+    return anchored(seed, layer, y.to(device), x.to(device), periods, dtype)
+
+
 def check_options(name: str, channels: int, options: dict) -> None:
-    """Raises ValueError for an encoding that is not registered, or does not take these channels or options."""
+    """Raises ValueError for an encoding that is not registered, or takes no such channels or options."""
     where = Canvas.identity(4).coordinates(4)
     try:
         hash(tuple(options.values()))
@@ -89,11 +114,11 @@ def inject(x: torch.Tensor, encoding: Separable | torch.Tensor,
 
 
 @functools.lru_cache(maxsize=64)
-def _encode_once(canvases, name, channels, resolution, img_resolution, options, dtype, device,
+def _encode_once(place, name, channels, resolution, img_resolution, options, dtype, device,
                  coarsest):
     # Outside inference mode, because a training step may use the kept tensors later.
     with torch.inference_mode(False), torch.no_grad():
-        where = coordinates(canvases, resolution, img_resolution, coarsest)
+        where = coordinates(place, resolution, img_resolution, coarsest)
         return _cast(get_encoding(name)(where, channels, resolution, **dict(options)), dtype, device)
 
 

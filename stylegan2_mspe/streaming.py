@@ -1,0 +1,110 @@
+"""Renders a canvas, or a window of one, tile by tile: any size, in the memory of a tile.
+
+    for top, left, pixels in streaming.tiles(G, ws, canvas):        # row by row of tiles
+        ...
+
+A tile is a window of the canvas (`pe.Window`): every level computes what the tile needs of it and nothing is
+kept between tiles, so the assembled tiles are the whole picture to rounding, however it is cut.
+"""
+
+from collections.abc import Iterator
+
+import torch
+
+from stylegan2_mspe import rendering
+from stylegan2_mspe.pe import Canvas, Window
+
+TILE = 512              # pixels; of larger tiles a percent less is computed twice, and they fit no cache
+LARGEST_TILE = 4096
+
+Box = tuple[int, int, int, int]         # top, left, height, width in output pixels
+
+
+def tiles(G: torch.nn.Module, ws: torch.Tensor, canvas: Canvas | None = None, tile: int | None = None,
+          noise_mode: str = 'const', noise_seed: int = 0, border: str = 'zero',
+          window: Box | None = None) -> Iterator[tuple[int, int, torch.Tensor]]:
+    """Yields (top, left, pixels [C, h, w]), about [-1, 1], row by row of tiles and from left to right.
+
+    ws [1, num_ws, w_dim]. canvas: by default the trained one. tile: side in pixels, by default 512 or the
+    network's halo if that is more. noise_seed: of noise_mode 'anchored'. border: 'zero' as in training, or
+    'plane', a picture without a border. window: (top, left, height, width), the part of the canvas to draw;
+    top and left of the tiles are counted from its corner. Raises ValueError for a window that is not inside
+    the canvas and a tile smaller than the halo, and MemoryError.
+    """
+    if len(ws) != 1:
+        raise ValueError(f'found the latents of {len(ws)} pictures, expected one: tiles are of a single one')
+    canvas, (top, left, height, width) = _request(G, canvas, window)
+    tile = checked_tile(G, tile)
+    windows = [(y, x, Window(canvas, top + y, left + x, min(tile, height - y), min(tile, width - x), border))
+               for y in range(0, height, tile) for x in range(0, width, tile)]
+    return ((y, x, rendering.render(G, ws, part, noise_mode, noise_seed)[0]) for y, x, part in windows)
+
+
+def render(G: torch.nn.Module, ws: torch.Tensor, canvas: Canvas | None = None, tile: int | None = None,
+           noise_mode: str = 'const', noise_seed: int = 0, border: str = 'zero',
+           window: Box | None = None) -> torch.Tensor:
+    """The picture [C, H, W] on the CPU, about [-1, 1], assembled from its tiles; arguments as of `tiles`."""
+    canvas, box = _request(G, canvas, window)
+    picture = torch.empty([G.img_channels, *box[2:]], dtype=next(G.parameters()).dtype)
+    for top, left, pixels in tiles(G, ws, canvas, tile, noise_mode, noise_seed, border, window):
+        picture[:, top:top + pixels.shape[1], left:left + pixels.shape[2]] = pixels
+    return picture
+
+
+def count(G: torch.nn.Module, canvas: Canvas | None = None, tile: int | None = None,
+          window: Box | None = None) -> int:
+    """How many tiles there are; arguments as of `tiles`."""
+    (_, _, height, width), tile = _request(G, canvas, window)[1], checked_tile(G, tile)
+    return -(-height // tile) * -(-width // tile)
+
+
+def halo(G: torch.nn.Module) -> int:
+    """How far beyond a border the coarsest level has to be computed, in pixels: the trained size."""
+    coarsest = G.synthesis.block_resolutions[0]
+    patch = _patches(G, G.img_resolution // coarsest)[coarsest]
+    return -patch.rows.start * G.img_resolution // coarsest
+
+
+def checked_tile(G: torch.nn.Module, tile: int | None) -> int:
+    """The tile's side in pixels, where it is None the default one. Raises ValueError for one too small."""
+    smallest = halo(G)
+    if tile is not None and tile < smallest:
+        raise ValueError(f'a tile of {tile} pixels: expected at least {smallest}, as far as this network '
+                         'computes beyond a border of a tile')
+    return max(TILE, smallest) if tile is None else tile
+
+
+def tile_that_fits(G: torch.nn.Module, count: int) -> int:
+    """Side of the largest tile (of whole coarsest cells) that is rendered in about `count` bytes.
+
+    Raises ValueError where even the smallest one takes more.
+    """
+    cell, tile = G.img_resolution // G.synthesis.block_resolutions[0], halo(G)
+    if tile_bytes(G, tile) > count:
+        raise ValueError(f'{rendering.in_gigabytes(count)} of memory: expected at least '
+                         f'{rendering.in_gigabytes(tile_bytes(G, tile))} for a tile of {tile} pixels')
+    while tile + cell <= max(LARGEST_TILE, halo(G)) and tile_bytes(G, tile + cell) <= count:
+        tile += cell
+    return tile
+
+
+def tile_bytes(G: torch.nn.Module, tile: int) -> int:
+    """About how much memory rendering a tile takes at its peak, in bytes."""
+    patches = _patches(G, tile).values()
+    return max(rendering.level_bytes(G, patch.resolution, patch.shape[0] * patch.shape[1])
+               for patch in patches)
+
+
+def _patches(G: torch.nn.Module, tile: int) -> dict:
+    """What each level's second convolution reads for a tile, the most it computes, by resolution."""
+    canvas = Canvas.identity(G.img_resolution).resized(tile, tile)
+    places = G.synthesis.places(Window.whole(canvas, 'plane'))
+    return {resolution: getattr(G.synthesis, f'b{resolution}').sources(place)[0]
+            for resolution, place in places.items()}
+
+
+def _request(G: torch.nn.Module, canvas: Canvas | None, window: Box | None) -> tuple[Canvas, Box]:
+    canvas = canvas or Canvas.identity(G.img_resolution)
+    window = window or (0, 0, canvas.height, canvas.width)
+    Window(canvas, *window)     # raises where it is not inside
+    return canvas, window
