@@ -9,6 +9,13 @@ from stylegan2_mspe import run_folder
 
 BUNDLED = pathlib.Path(__file__).parent / 'pretrained'
 PREFERRED = 'mspe-small-colormnist.pkl'
+ROLES = {   # of networks in the box that were trained alike on Color-MNIST, for the paper's comparisons
+    'baseline': 'baseline-small-colormnist.pkl',
+    'sspe': 'sspe-small-colormnist.pkl',
+    'mspe': 'mspe-small-colormnist.pkl',
+    'mspe-resize': 'mspe-small-resize-colormnist.pkl',
+    'mspe-plus': 'mspe-plus-small-colormnist.pkl',
+}
 SNAPSHOT = re.compile(r'network-snapshot-(\d+)\.pkl')
 
 
@@ -37,3 +44,17 @@ def bundled_network(why: str = 'no network named') -> str:
     if not found:
         raise ValueError(f'--network: {why} and none in {BUNDLED}; expected the path of a network')
     return str(found[0])
+
+
+def bundled_role(role: str) -> str | None:
+    """The path of the network in the box that has this role, or None where there is none yet."""
+    path = BUNDLED / ROLES[role]
+    return str(path) if path.is_file() else None
+
+
+def required_role(role: str) -> str:
+    """The same; raises ValueError where there is none."""
+    path = bundled_role(role)
+    if path is None:
+        raise ValueError(f'--network={role}: found no {ROLES[role]} in the box, expected {role}=FILE')
+    return path

@@ -47,6 +47,16 @@ def line_plot(curves: Curves, *, title: str = '', x_label: str = '', y_label: st
     return sheet.resize(size, Image.Resampling.LANCZOS)
 
 
+def panels(rows: Sequence[Sequence[Image.Image]]) -> Image.Image:
+    """Plots of one size each, in rows, as one picture."""
+    width, height = rows[0][0].size
+    sheet = Image.new('RGB', (width * max(map(len, rows)), height * len(rows)), PAPER)
+    for row, plots in enumerate(rows):
+        for column, plot in enumerate(plots):
+            sheet.paste(plot, (column * width, row * height))
+    return sheet
+
+
 def ticks(low: float, high: float, most: int = 9) -> list[float]:
     """Round numbers (1, 2 or 5 times a power of ten apart) within [low, high], at most `most`."""
     rough = (high - low) / max(most - 1, 1)

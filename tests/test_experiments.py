@@ -1,47 +1,134 @@
-"""Each experiment at toy size: the numbers it writes and the picture it draws."""
+"""Each experiment at toy size: the numbers it writes, the picture it draws, and what it says of the claims."""
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from stylegan2_mspe import networks
-from stylegan2_mspe.experiments import fig2
-
+from stylegan2_mspe import classifier, default_network, legacy, networks, quality
+from stylegan2_mspe.experiments import claims, fig2
 from tests.golden import fill
+from tools import reproduce
+
+GOOD = quality.Quality(10, [0.1] * 10, 0.9, 0.95, 3.32)
+BAD = quality.Quality(10, [1.0] + [0.0] * 9, 0.9, 0.95, 0.0)
+
+
+def make_generator(pe):
+    torch.manual_seed(0)
+    kwargs = dict(channel_base=256, channel_max=8, pe=pe)
+    return fill(networks.Generator(8, 0, 8, 64, 1, synthesis_kwargs=kwargs), seed=3)
 
 
 @pytest.fixture
 def G():
+    return make_generator('mspe')
+
+
+@pytest.fixture
+def judge():
     torch.manual_seed(0)
-    G = networks.Generator(8, 0, 8, 64, 1, synthesis_kwargs=dict(channel_base=256, channel_max=8, pe='mspe'))
-    return fill(G, seed=3)
+    return classifier.DigitClassifier().eval()
 
 
-def test_fig2_measures_every_shift_in_both_directions(G, monkeypatch):
+def reproduced(tmp_path, *command):
+    """Runs tools/reproduce.py: what it printed, and the numbers it wrote."""
+    result = CliRunner().invoke(reproduce.main, [*command, f'--outdir={tmp_path}'], catch_exceptions=False)
+    assert result.exit_code == 0
+    return result.output, json.loads((tmp_path / f'{command[0]}.json').read_text())
+
+
+def test_fig2_measures_every_shift_in_both_directions(G, judge, monkeypatch):
     monkeypatch.setattr(fig2, 'SHIFTS', (0, 5, 64))
-    curves = fig2.measure({'one': G}, range(3))
+    result = fig2.measure({'one': G}, range(3), judge)
+    curves = result.curves
     assert [(curve.network, curve.direction) for curve in curves] == [('one', 'right'), ('one', 'down')]
     for curve in curves:
         assert len(curve.mean) == 3 and curve.mean[0] == 1 and curve.error[0] == 0
         # A whole turn leaves the encoding, and with the stored noise in its place the picture, as they were.
         assert curve.mean[2] == pytest.approx(1, abs=1e-3) and 0 < curve.mean[1] < 1
+        assert curve.kept[0] == curve.kept[2] == 1
     assert 'lowest' in fig2.summary(curves[0]) and 'at 5 pixels' in fig2.summary(curves[0])
+    assert result.qualities['one'].seeds == 3
+
+
+def test_fig2_counts_the_digits_that_keep_their_class(G, monkeypatch):
+    """A judge that goes by brightness at one place: worked out from the pictures themselves."""
+    from stylegan2_mspe import rendering, similarity
+
+    class Judge:
+        def judge(self, patches):
+            bright = (patches[:, 3, 5] > 0.5).long()
+            return classifier.Judgement(bright, torch.ones(len(patches)))
+
+    monkeypatch.setattr(fig2, 'SHIFTS', (0, 7))
+    result = fig2.measure({'one': G}, range(6), Judge())
+    ws = rendering.seed_ws(G, range(6))
+    canvases = [rendering.request_canvas(64, shift=shift) for shift in ((0, 0), (7, 0))]
+    standard, moved = (similarity.grey(rendering.render(G, ws, canvas)) for canvas in canvases)
+    kept = ((standard[:, 3, 5] > 0.5) == (moved[:, 10, 5] > 0.5)).float().mean().item()
+    assert result.curves[1].kept == pytest.approx([1, kept])
+
+
+def make_result(qualities=None, **levels):
+    """Curves of one height each: name -> (similarity, class kept)."""
+    curves = [fig2.Curve(name, direction, [1.0] + [mean] * 32, [0.0] * 33, [1.0] + [kept] * 32)
+              for name, (mean, kept) in levels.items() for direction in fig2.DIRECTIONS]
+    return fig2.Result(curves, {name: (qualities or {}).get(name, GOOD) for name in levels})
+
+
+def test_fig2_claims_hold_or_do_not():
+    result = make_result(mspe=(0.88, 0.93), baseline=(0.60, 0.5))
+    good, advantage, kept, mean, everywhere, *plus = fig2.claims(result)
+    assert (good.holds, advantage.holds, kept.holds, mean.holds, everywhere.holds) == (
+        True, True, True, True, False)
+    assert advantage.found == '0.880 against 0.600' and '88.0%' not in kept.found and '93.0%' in kept.found
+    assert [claim.holds for claim in plus] == [None] * 3 and 'mspe-plus=FILE' in plus[0].found
+    close = fig2.claims(make_result(mspe=(0.79, 0.89), baseline=(0.60, 0.5)))
+    assert [claim.holds for claim in close[1:5]] == [False] * 4
+    alone = fig2.claims(make_result(mspe=(0.95, 1.0)))
+    assert [claim.holds for claim in alone[1:5]] == [None, True, True, True]
+
+
+def test_fig2_leaves_out_whole_cells_of_the_baseline_only():
+    result = make_result(mspe=(0.7, 1), baseline=(0.55, 1))
+    for curve in result.curves:
+        if curve.network == 'baseline':
+            curve.mean[16] = curve.mean[32] = 1.0
+    assert fig2.claims(result)[1].found == '0.700 against 0.550'
+
+
+def test_numbers_of_a_network_that_is_not_good_settle_nothing():
+    found = fig2.claims(make_result({'mspe': BAD}, mspe=(0.95, 1.0), baseline=(0.5, 0.5)))
+    assert found[0].holds is False and [claim.holds for claim in found[1:5]] == [None] * 4
+    assert 'but mspe not good' in found[1].found and found[1].sentence().startswith('Not settled: ')
 
 
 def test_fig2_command(G, monkeypatch, tmp_path):
-    from stylegan2_mspe import legacy
-    from tools import reproduce
-
     monkeypatch.setattr(fig2, 'SHIFTS', (0, 16))
     monkeypatch.setattr(legacy, 'load_network_pkl', lambda file: {'G_ema': G})
-    command = ['fig2', '--network=a=x.pkl', '--seeds=2', f'--outdir={tmp_path}']
-    result = CliRunner().invoke(reproduce.main, command, catch_exceptions=False)
-    assert result.exit_code == 0 and 'a, right: mean' in result.output
-    numbers = json.loads((tmp_path / 'fig2.json').read_text())
-    assert numbers['networks'] == {'a': 'x.pkl'} and numbers['seeds'] == 2
+    output, numbers = reproduced(tmp_path, 'fig2', '--network=mspe=x.pkl', '--seeds=2')
+    assert 'mspe, right: mean' in output and 'Does not hold: every network' in output
+    assert numbers['networks'] == {'mspe': 'x.pkl'} and numbers['seeds'] == 2
     assert [len(curve['mean']) for curve in numbers['curves']] == [2, 2]
-    assert Image.open(tmp_path / 'fig2.png').size == (720, 440)
+    assert len(numbers['claims']) == 8 and numbers['quality']['mspe']['good'] is False
+    assert Image.open(tmp_path / 'fig2.png').size == (1440, 880)
     assert Image.open(tmp_path / 'fig2-digits.png').width > 11 * 64
+
+
+def test_quality_command_takes_networks_by_their_role(G, monkeypatch, tmp_path):
+    monkeypatch.setattr(legacy, 'load_network_pkl', lambda file: {'G_ema': G})
+    monkeypatch.setattr(default_network, 'BUNDLED', tmp_path)
+    (tmp_path / default_network.ROLES['sspe']).write_bytes(b'')
+    output, numbers = reproduced(tmp_path, 'quality', '--seeds=5')
+    assert 'no network in the box for baseline, mspe, mspe-resize, mspe-plus' in output
+    assert list(numbers['networks']) == ['sspe'] and sum(numbers['quality']['sspe']['shares']) == 1
+    assert 'sspe: not good; ' in output
+    named = CliRunner().invoke(reproduce.main, ['quality', '--network=mspe', '--seeds=1'])
+    assert isinstance(named.exception, ValueError) and 'found no mspe-small' in str(named.exception)
+    (tmp_path / default_network.ROLES['sspe']).unlink()
+    none = CliRunner().invoke(reproduce.main, ['quality', '--seeds=1'])
+    assert isinstance(none.exception, ValueError) and 'baseline, sspe, mspe' in str(none.exception)

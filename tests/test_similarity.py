@@ -60,7 +60,7 @@ class Stub(torch.nn.Module):
     def mapping(self, z, c):
         return z[:, None]
 
-    def synthesis(self, ws, canvas=None, noise_mode='random'):
+    def synthesis(self, ws, canvas=None, noise_mode='random', **_):
         assert noise_mode == 'const'
         seeds = (ws[:, 0, 0].abs() * 1e6).long().tolist()
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]

@@ -14,11 +14,16 @@ from tools import cli, drawing  # noqa: E402
 
 @click.group(context_settings=cli.SETTINGS, epilog='Example: python tools/reproduce.py fig2 --seeds=256')
 def main():
-    """Repeats an experiment of the paper; results go to ./out."""
+    """Repeats an experiment of the paper; results go to ./out.
+
+    Networks are those in the box unless --network names others: a file, LABEL=FILE, or one in the box by what
+    it is: baseline, sspe, mspe, mspe-resize or mspe-plus. What a paper says of MS-PE is asked of the network
+    labelled mspe, and so on.
+    """
 
 
-def named_network(context, parameter, values):
-    """label=FILE, or FILE, which is its own label -> {label: file}."""
+def named_networks(context, parameter, values):
+    """label=FILE, or FILE or a role, which are their own labels -> {label: file or role}."""
     files = {}
     for value in values:
         label, file = (None, value) if os.path.exists(value) or '=' not in value else value.split('=', 1)
@@ -29,41 +34,105 @@ def named_network(context, parameter, values):
     return files
 
 
+def options(seeds):
+    """What every experiment takes, with its own number of latents."""
+    def add(program):
+        for option in (
+            click.option('--network', 'files', metavar='[LABEL=]PKL', multiple=True, callback=named_networks,
+                         help='Network to measure; several times for several  [default: those in the box]'),
+            click.option('--seeds', 'count', type=click.IntRange(min=1), default=seeds, show_default=True,
+                         help='Number of latents'),
+            click.option('--outdir', default='./out', show_default=True), drawing.options('device'),
+        )[::-1]:
+            program = option(program)
+        return program
+    return add
+
+
 @main.command()
-@click.option('--network', 'files', metavar='[LABEL=]PKL', multiple=True, callback=named_network,
-              help='Network to measure; several times for several  [default: the newest or the bundled one]')
-@click.option('--seeds', 'count', type=click.IntRange(min=1), default=1000, show_default=True,
-              help='Number of latents')
-@click.option('--outdir', default='./out', show_default=True)
-@drawing.options('device')
+@options(seeds=1000)
+def quality(files, count, outdir, device):
+    """How often a network draws each class, and how surely a digit."""
+    from stylegan2_mspe import quality
+
+    networks, files = open_networks(files, None, device)
+    classifier = open_classifier(device)
+    found = {label: quality.measure(G, range(count), classifier, progress=batches(label, count))
+             for label, G in networks.items()}
+    numbers = dict(networks=files, quality={label: each.as_dict() for label, each in found.items()})
+    finish('quality', outdir, numbers, {}, [f'{label}: {each.sentence()}.' for label, each in found.items()])
+
+
+@main.command()
+@options(seeds=1000)
 def fig2(files, count, outdir, device):
-    """Similarity of digits with themselves after shifts of 0 to 32 pixels."""
+    """Digits after shifts of 0 to 32 pixels: similarity with themselves, and whether they can still be read.
+
+    Needs networks baseline, sspe, mspe and mspe-plus.
+    """
     import dataclasses
 
-    from stylegan2_mspe import default_network, images, legacy, rendering
     from stylegan2_mspe.experiments import fig2
 
-    files = files or {'network': default_network.default_network()}
+    networks, files = open_networks(files, fig2.ROLES, device)
+    result = fig2.measure(networks, range(count), open_classifier(device), lambda what: batches(what, count))
+    numbers = dict(seeds=count, networks=files, shifts=fig2.SHIFTS,
+                   curves=[dataclasses.asdict(curve) for curve in result.curves],
+                   quality={label: each.as_dict() for label, each in result.qualities.items()})
+    pictures = {'': fig2.plot(result), '-digits': fig2.digits(networks, range(4))}
+    finish('fig2', outdir, numbers, pictures, map(fig2.summary, result.curves), fig2.claims(result))
+
+
+# ----- shared -----------------------------------------------------------------------------------------------
+
+
+def open_networks(files, roles, device):
+    """({label: G}, {label: file}): those named, else those in the box of these roles (None: of any)."""
+    from stylegan2_mspe import default_network, legacy, rendering
+
+    roles = default_network.ROLES if roles is None else roles
+    if not files:
+        boxed = {role: default_network.bundled_role(role) for role in roles}
+        files = {role: file for role, file in boxed.items() if file}
+        missing = [role for role in roles if role not in files]
+        if not files:
+            raise ValueError(f'--network: found no network in the box for {", ".join(missing)}, '
+                             'expected LABEL=FILE for each')
+        if missing:
+            print(f'Note: there is no network in the box for {", ".join(missing)}; '
+                  f'--network={missing[0]}=FILE measures one.')
+    files = {label: file if os.path.exists(file) or file not in default_network.ROLES
+             else default_network.required_role(file) for label, file in files.items()}
     where = cli.pick_device(device)
     networks = {label: rendering.prepare(legacy.load_network_pkl(file)['G_ema'], where)
                 for label, file in files.items()}
-    batches = -(-count // 32)
-    curves = fig2.measure(networks, range(count), lambda loop: cli.progress(loop, batches, 'batches'))
-    os.makedirs(outdir, exist_ok=True)
-    images.save_png(fig2.plot(curves), os.path.join(outdir, 'fig2.png'))
-    images.save_png(fig2.digits(networks, range(4)), os.path.join(outdir, 'fig2-digits.png'))
-    numbers = dict(experiment='fig2', claim=fig2.CLAIM, seeds=count, networks=files, shifts=fig2.SHIFTS,
-                   curves=[dataclasses.asdict(curve) for curve in curves])
-    save_json(numbers, os.path.join(outdir, 'fig2.json'))
-    print('\n'.join(fig2.summary(curve) for curve in curves))
-    print(f'The paper: {fig2.CLAIM}.')
-    print(f'Written: fig2.png, fig2-digits.png and fig2.json in {outdir}')
+    return networks, {label: os.path.relpath(file) for label, file in files.items()}
 
 
-def save_json(value, path):
+def open_classifier(device):
+    from stylegan2_mspe.classifier import load_classifier
+    return load_classifier(device=cli.pick_device(device))
+
+
+def batches(label, count, size=32):
+    """A wrapper of a loop over batches of `count` latents that shows its progress."""
+    return lambda loop: cli.progress(loop, -(-count // size), f'{label}: batches')
+
+
+def finish(name, outdir, numbers, pictures, lines, claims=()):
+    """Writes `name`.json and the pictures (by ending of their name), prints what was found and what holds."""
+    from stylegan2_mspe import images
     from stylegan2_mspe.files import atomic_write
-    with atomic_write(path, 'w') as file:
-        json.dump(value, file, indent=1)
+
+    os.makedirs(outdir, exist_ok=True)
+    for ending, picture in pictures.items():
+        images.save_png(picture, os.path.join(outdir, f'{name}{ending}.png'))
+    with atomic_write(os.path.join(outdir, f'{name}.json'), 'w') as file:
+        numbers = dict(experiment=name, claims=[claim._asdict() for claim in claims], **numbers)
+        json.dump(numbers, file, indent=1)
+    print('\n'.join([*lines, *(claim.sentence() for claim in claims)]))
+    written = [f'{name}{ending}.png' for ending in pictures] + [f'{name}.json']
+    print(f'Written: {", ".join(written)} in {outdir}')
 
 
 if __name__ == '__main__':

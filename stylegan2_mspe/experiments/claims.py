@@ -1,0 +1,37 @@
+"""What a paper, or an issue, claims, beside what was found here."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from stylegan2_mspe.quality import Quality
+
+
+class Claim(NamedTuple):
+    """One sentence, what was measured, and whether it holds: None where a network for it was not there, or is
+    not good, so that its numbers do not count."""
+    text: str
+    found: str
+    holds: bool | None
+
+    def sentence(self) -> str:
+        verdict = {True: 'Holds', False: 'Does not hold', None: 'Not settled'}[self.holds]
+        return f'{verdict}: {self.text} ({self.found}).'
+
+
+def needs(text: str, labels: Sequence[str]) -> Claim:
+    """A claim that was not measured for want of networks."""
+    return Claim(text, f'needs --network {" and ".join(f"{label}=FILE" for label in labels)}', None)
+
+
+def settled(text: str, found: str, holds: bool, qualities: dict[str, Quality], labels: Sequence[str]) -> Claim:
+    """A claim about networks of these labels, which counts where they are good."""
+    bad = [label for label in labels if not qualities[label].good]
+    return Claim(text, f'{found}, but {" and ".join(bad)} not good' if bad else found, None if bad else bool(holds))
+
+
+def good_networks(qualities: dict[str, Quality]) -> Claim:
+    """Whether the others mean anything: similarity rewards blur, and a network that draws one shape."""
+    bad = [label for label, quality in qualities.items() if not quality.good]
+    text = 'every network draws all ten classes, legibly, so that the numbers count'
+    found = '; '.join(f'{label}: {quality.sentence()}' for label, quality in qualities.items())
+    return Claim(text, found, not bad)
