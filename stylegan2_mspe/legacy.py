@@ -15,9 +15,10 @@ from typing import IO, Any
 
 import torch
 
-from stylegan2_mspe import networks, rebuild, safe_pickle, tensorflow_network
+from stylegan2_mspe import network_file, networks, rebuild, safe_pickle, tensorflow_network
 from stylegan2_mspe.files import atomic_write
-from stylegan2_mspe.rebuild import KINDS, Description, NetworkFileError
+from stylegan2_mspe.network_file import Description, NetworkFileError
+from stylegan2_mspe.rebuild import KINDS
 from stylegan2_mspe.safe_pickle import Call, Fill, Record, Refused
 
 # What a file may record besides networks: their parts, which the network's own constructor makes.
@@ -37,11 +38,11 @@ def load_network_pkl(f: str | os.PathLike | IO[bytes], force_fp16: bool = False)
     Nothing in the file is executed. Raises NetworkFileError (a ValueError) in one sentence, OSError where the
     file can't be read.
     """
-    name, data = rebuild.read(f)
+    name, data = network_file.read(f)
     if data[:4] == b'PK\x03\x04':
         raise NetworkFileError(f'{name} is not a network file but a zip, or a .pt file for tools/convert.py')
     speaker = name if data[:1] == pickle.PROTO else f'{name} is not a network file: read as a pickle, it'
-    with rebuild.sentences(name, speaker):
+    with network_file.sentences(name, speaker):
         return _restore(_content(data), force_fp16)
 
 
@@ -113,7 +114,7 @@ def _tensors(recorded: Recorded) -> dict[str, torch.Tensor]:
     while waiting:
         prefix, part = waiting.pop()
         steps += 1
-        if steps > rebuild.MAX_PARTS or len(prefix) > 1000:
+        if steps > network_file.MAX_PARTS or len(prefix) > 1000:
             raise Refused('nests its parts without end')
         for kind in ('_parameters', '_buffers'):
             found.update((f'{prefix}{name}', value) for name, value in part.state.get(kind, {}).items()
@@ -134,7 +135,7 @@ def _restore(content: dict[str, Any], force_fp16: bool) -> dict[str, Any]:
 
 def _halved(description: Description) -> Description:
     """The same network with half precision at its four finest levels."""
-    kwargs = dict(rebuild.plain(description.kwargs))
+    kwargs = dict(network_file.plain(description.kwargs))
     if description.class_name == 'Generator':
         kwargs['synthesis_kwargs'] = {**kwargs.get('synthesis_kwargs', {}), **HALF}
     elif description.class_name == 'Discriminator':

@@ -11,9 +11,9 @@ from typing import IO, Any
 
 import torch
 
-from stylegan2_mspe import infer, rebuild, safe_pickle
+from stylegan2_mspe import infer, network_file, rebuild, safe_pickle
 from stylegan2_mspe.files import atomic_write
-from stylegan2_mspe.rebuild import Description
+from stylegan2_mspe.network_file import Description
 from stylegan2_mspe.safe_pickle import Refused
 
 AUTHORS_ENCODING = dict(base=10000, rows_first=False)
@@ -27,8 +27,8 @@ def load_rosinality(f: str | os.PathLike | IO[bytes]) -> dict[str, Any]:
     Sizes, channel multiplier, number of mapping layers and position follow from the shapes. Raises
     NetworkFileError in one sentence, OSError.
     """
-    name, data = rebuild.read(f)
-    with rebuild.sentences(name):
+    name, data = network_file.read(f)
+    with network_file.sentences(name):
         # Such files carry their training options, a bag of values whose class does nothing.
         content = safe_pickle.load_torch(data, [argparse.Namespace])
         if not isinstance(content, dict) or not isinstance(content.get('g_ema'), dict):

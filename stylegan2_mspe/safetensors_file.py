@@ -1,26 +1,22 @@
-"""Networks as safetensors: a JSON header of names, shapes and places, then numbers; nothing to execute.
+"""The safetensors format: a JSON header of names, shapes and places, then numbers; nothing to execute.
 
-Eight bytes of header length (little-endian), the header, the data. Tensors are `G_ema.mapping.fc0.weight` …;
-what rebuilds the networks (class names, constructor arguments, the dataset's arguments) is JSON in
-`__metadata__`.
+Eight bytes of header length (little-endian), the header, the data; texts by name in `__metadata__`.
 """
 
 import json
 import math
 import os
-from typing import IO, Any
+from typing import Any
 
 import torch
 
-from stylegan2_mspe import rebuild
 from stylegan2_mspe.files import atomic_write
-from stylegan2_mspe.rebuild import KINDS, Description
+from stylegan2_mspe.network_file import reason
 from stylegan2_mspe.safe_pickle import Refused
 
 DTYPES = dict(F64=torch.float64, F32=torch.float32, F16=torch.float16, BF16=torch.bfloat16, I64=torch.int64,
               I32=torch.int32, I16=torch.int16, I8=torch.int8, U8=torch.uint8, BOOL=torch.bool)
 MAX_HEADER = 100_000_000        # bytes, as in the reference implementation
-METADATA = 'stylegan2_mspe'     # the key of ours in __metadata__
 
 
 def write_tensors(path: str | os.PathLike, tensors: dict[str, torch.Tensor],
@@ -47,7 +43,7 @@ def read_tensors(data: bytes) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     try:
         header = json.loads(data[8:8 + size].decode('utf-8'))
     except (ValueError, RecursionError) as error:
-        raise Refused(f'has a header that is not JSON ({rebuild.reason(error)})') from error
+        raise Refused(f'has a header that is not JSON ({reason(error)})') from error
     if not isinstance(header, dict):
         raise Refused(f'has a header that is a {type(header).__name__}, expected a dictionary')
     metadata = header.pop('__metadata__', {})
@@ -84,47 +80,3 @@ def _tensor(name: str, entry: Any, numbers: memoryview, expected: int) -> tuple[
     if not size:
         return torch.empty(shape, dtype=DTYPES[dtype]), end
     return torch.frombuffer(bytearray(numbers[begin:end]), dtype=DTYPES[dtype]).reshape(shape), end
-
-
-# ----- networks ---------------------------------------------------------------------------------------------
-
-
-def save_safetensors(path: str | os.PathLike, content: dict[str, Any]) -> None:
-    """Writes the dictionary that legacy.load_network_pkl returns; a network that is there twice, once."""
-    tensors, described, done = {}, {}, {}
-    for key in sorted(KINDS, key=lambda key: key != 'G_ema'):       # under G_ema where G is the same
-        module = content.get(key)
-        if module is None:
-            continue
-        if id(module) in done:
-            described[key] = done[id(module)]
-            continue
-        done[id(module)] = key
-        described[key] = dict(class_name=type(module).__name__, args=module.init_args,
-                              kwargs=module.init_kwargs)
-        tensors.update((f'{key}.{name}', value) for name, value in module.state_dict().items())
-    record = dict(networks=described, training_set_kwargs=content.get('training_set_kwargs'))
-    write_tensors(path, tensors, {'format': 'pt', METADATA: json.dumps(record)})
-
-
-def load_safetensors(f: str | os.PathLike | IO[bytes]) -> dict[str, Any]:
-    """Reads what save_safetensors writes, from a path, URL or open file, as legacy.load_network_pkl does.
-
-    Raises NetworkFileError in one sentence, OSError.
-    """
-    name, data = rebuild.read(f)
-    with rebuild.sentences(name):
-        tensors, metadata = read_tensors(data)
-        if not isinstance(metadata.get(METADATA), str):
-            raise Refused(f'has no {METADATA!r} among its metadata, to say what networks its tensors are of')
-        record = json.loads(metadata[METADATA])
-        described, found = record['networks'], {}
-        for key, entry in described.items():
-            if key in KINDS and isinstance(entry, dict):
-                own = {name.removeprefix(f'{key}.'): value for name, value in tensors.items()
-                       if name.startswith(f'{key}.')}
-                found[key] = Description(str(entry['class_name']), entry['args'], entry['kwargs'], own)
-        for key, entry in described.items():
-            if isinstance(entry, str):
-                found[key] = found[entry]
-        return rebuild.build_all(found, record['training_set_kwargs'])

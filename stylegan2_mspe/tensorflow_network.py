@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from stylegan2_mspe import infer
-from stylegan2_mspe.rebuild import Description, plain
+from stylegan2_mspe.network_file import Description, plain
 from stylegan2_mspe.safe_pickle import Record, Refused
 
 CLASS = ('dnnlib.tflib.network', 'Network')     # what the pickle calls a network

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from stylegan2_mspe import rosinality
+from stylegan2_mspe.network_file import NetworkFileError
 from stylegan2_mspe.pe import Canvas
-from stylegan2_mspe.rebuild import NetworkFileError
 from stylegan2_mspe.rosinality import load_rosinality, save_rosinality
 from tests.authors import authors_file, authors_state
 from tests.content import draw, judge, make_content, same

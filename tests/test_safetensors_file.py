@@ -5,9 +5,10 @@ import json
 import pytest
 import torch
 
-from stylegan2_mspe.rebuild import NetworkFileError
+from stylegan2_mspe.network_file import NetworkFileError
 from stylegan2_mspe.safe_pickle import Refused
-from stylegan2_mspe.safetensors_file import load_safetensors, read_tensors, save_safetensors, write_tensors
+from stylegan2_mspe.network_safetensors import load_safetensors, save_safetensors
+from stylegan2_mspe.safetensors_file import read_tensors, write_tensors
 from tests.content import draw, judge, make_content, same
 
 

@@ -49,7 +49,7 @@ def _kind(option: str, name: str) -> str:
 
 def _load(kind: str, source: str) -> dict:
     if kind == '.safetensors':
-        from stylegan2_mspe.safetensors_file import load_safetensors
+        from stylegan2_mspe.network_safetensors import load_safetensors
         return load_safetensors(source)
     if kind == '.pt':
         from stylegan2_mspe.rosinality import load_rosinality
@@ -60,7 +60,7 @@ def _load(kind: str, source: str) -> dict:
 
 def _save(kind: str, dest: str, content: dict) -> None:
     if kind == '.safetensors':
-        from stylegan2_mspe.safetensors_file import save_safetensors
+        from stylegan2_mspe.network_safetensors import save_safetensors
         save_safetensors(dest, content)
     elif kind == '.pt':
         from stylegan2_mspe.rosinality import save_rosinality

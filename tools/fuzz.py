@@ -266,7 +266,7 @@ def make_cases(folder: str) -> list[Case]:
 
     from stylegan2_mspe.legacy import load_network_pkl
     from stylegan2_mspe.rosinality import load_rosinality
-    from stylegan2_mspe.safetensors_file import load_safetensors
+    from stylegan2_mspe.network_safetensors import load_safetensors
 
     def reader(load):
         return lambda data: draw(load(io.BytesIO(data)))
@@ -297,7 +297,7 @@ def make_networks(folder: str) -> dict[str, list[bytes]]:
     from stylegan2_mspe import networks
     from stylegan2_mspe.legacy import save_network_pkl
     from stylegan2_mspe.rosinality import save_rosinality
-    from stylegan2_mspe.safetensors_file import save_safetensors
+    from stylegan2_mspe.network_safetensors import save_safetensors
 
     torch.manual_seed(0)
     found = collections.defaultdict(list)
