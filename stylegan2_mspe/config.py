@@ -29,12 +29,14 @@ class Preset(NamedTuple):
     fp16_d: int = 4             # finest levels of D that compute in half precision (G: always 4)
     mirror: bool = False        # horizontal flips
     aug: str = 'ada'            # augmentation unless --aug says otherwise
+    shift: bool = False         # random shifts
     snap: int = 50              # ticks between snapshots
 
 
 C3 = dict(aug='noaug', mirror=True)                 # what the paper's three share
 ORIG = dict(mixing=0, d_arch='orig')               # what cifar has of its own
-CPU = dict(aug='noaug', fp16_d=3, snap=5, mixing=0)     # what the small three share
+CPU = dict(aug='noaug', fp16_d=3, snap=5, mixing=0)     # what the small ones share
+PLUS = dict(CPU, shift=True)                        # what mspe-plus-small has beyond the paper
 
 # StyleGAN2-ADA's but auto, the paper's, and networks that two CPU cores can train at 64 pixels. These keep
 # D's 8x8 and 4x4 blocks in float32 and γ high: with less of either they drew one digit only.
@@ -51,6 +53,7 @@ PRESETS = {
     'mspe-small':     Preset(1,    400, 32,  8,  2048,  64,  64,  .002,  10,   5,  .05, 2, 0, 'mspe', **CPU),
     'sspe-small':     Preset(1,    400, 32,  8,  2048,  64,  64,  .002,  10,   5,  .05, 2, 0, 'sspe', **CPU),
     'baseline-small': Preset(1,    400, 32,  8,  2048,  64,  64,  .002,  10,   5,  .05, 2, 0, 'none', **CPU),
+    'mspe-plus-small': Preset(1,   400, 32,  8,  2048,  64,  64,  .002,  10,   5,  .05, 2, 0, 'mspe', **PLUS),
 }  # fmt: skip
 
 PRESET_NAMES = ('auto', *PRESETS)
@@ -126,6 +129,7 @@ class TrainingConfig:
     ema_kimg: float = 10                # half-life of the averaged generator
     ema_ramp: float | None = None       # share of the training so far that bounds it; None = no ramp
     random_resize: tuple[int, ...] = () # sizes G is rendered at, one drawn per step; () = the trained one
+    random_shift: bool = False          # G's content is moved by a shift drawn per step, and rolled back for D
     aug: str = 'noaug'                  # noaug, ada = a strength that adapts, fixed
     augpipe: str = 'bgc'                # which transformations, a name of augpipes.PIPES
     augment_p: float = 0                # probability of each transformation; of ada at the start

@@ -5,8 +5,9 @@ A step of training calls `accumulate_gradients` once per phase, which adds to th
 
 import numpy as np
 import torch
-from torch.nn.functional import interpolate, softplus
+from torch.nn.functional import softplus
 
+from stylegan2_mspe.step_canvas import StepCanvas
 from torch_utils import training_stats
 from torch_utils.ops import conv2d_gradfix
 
@@ -23,8 +24,8 @@ PHASES = {  # name: (main term of G, path length, main term of D, R1)
 class StyleGAN2Loss:
     """The two players' losses.
 
-    `render_size` may be set before each step: G then draws the whole picture at that many pixels, and D sees
-    it resized back (antialiased bilinear) to the trained resolution (the paper's random resizing, C.3).
+    `step_canvas` may be set before each step: G then draws on that canvas, and D sees what the trained one
+    would have shown.
     """
 
     def __init__(self, device, G_mapping, G_synthesis, D, augment_pipe=None, style_mixing_prob=0.9,
@@ -35,7 +36,7 @@ class StyleGAN2Loss:
         self.r1_gamma = r1_gamma
         self.pl_batch_shrink, self.pl_decay, self.pl_weight = pl_batch_shrink, pl_decay, pl_weight
         self.pl_mean = torch.zeros([], device=self.device)     # running mean of the path lengths
-        self.render_size: int | None = None
+        self.step_canvas: StepCanvas | None = None
 
     def accumulate_gradients(self, phase, real_img, real_c, gen_z, gen_c, sync, gain):
         """Adds the gradients of one phase ('Gmain', 'Greg', 'Gboth', 'Dmain', 'Dreg', 'Dboth'), times `gain`.
@@ -115,16 +116,9 @@ class StyleGAN2Loss:
     def _draw(self, z, c):
         """Pictures [N, C, R, R] and the ws [N, num_ws, w_dim] they come from."""
         ws = self._mix_styles(self.G_mapping(z, c), z, c)
-        if self.render_size is None or self.render_size == self._resolution():
+        if self.step_canvas is None:
             return self.G_synthesis(ws), ws
-        from stylegan2_mspe.pe import Canvas
-
-        size, resolution = self.render_size, self._resolution()
-        images = self.G_synthesis(ws, canvas=Canvas.identity(resolution).resized(size, size))
-        return interpolate(images, (resolution, resolution), mode='bilinear', antialias=True), ws
-
-    def _resolution(self) -> int:
-        return self.G_synthesis.img_resolution
+        return self.step_canvas.back(self.G_synthesis(ws, canvas=self.step_canvas.canvas)), ws
 
     def _mix_styles(self, ws, z, c):
         """With the given probability, the layers from a random one on take another latent's style.

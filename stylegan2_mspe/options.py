@@ -105,6 +105,7 @@ def resolve(options: dict, dataset: DatasetInfo, device: str = 'cpu') -> Trainin
         kimg=given('kimg', row.kimg), batch=batch, batch_gpu=batch_gpu, num_gpus=gpus, lr=row.lr,
         gamma=given('gamma', row.gamma), pl_weight=row.pl, style_mixing=row.mixing, ema_kimg=row.ema,
         ema_ramp=None if resumed else row.ramp, random_resize=tuple(given('random_resize', ())),
+        random_shift=given('random_shift', row.shift),
         aug=given('aug', row.aug), augpipe=given('augpipe', 'bgc'), augment_p=given('p', 0.),
         ada_target=given('target', .6), ada_kimg=100 if resumed else 500,
         resume=resumed, seed=given('seed', 0), device=device, tick=given('tick', 4),
@@ -211,6 +212,8 @@ def describe(options: dict, data_name: str) -> str:
     parts += [prefix + _number(asked(name)) for name, prefix in short.items() if asked(name) is not None]
     if asked('random_resize'):
         parts.append('resize' + ','.join(str(size) for size in asked('random_resize')))
+    if asked('random_shift') is not None:
+        parts.append('shift' if asked('random_shift') else 'noshift')
     return '-'.join(part for part in [*parts, asked('desc')] if part)
 
 

@@ -14,6 +14,7 @@ from stylegan2_mspe import ada, checkpoint, networks, run_folder, snapshots, str
 from stylegan2_mspe.config import TrainingConfig, discriminator_kwargs, generator_kwargs
 from stylegan2_mspe.dataset import construct_dataset
 from stylegan2_mspe.loss import StyleGAN2Loss
+from stylegan2_mspe.step_canvas import step_canvas
 from stylegan2_mspe.ticks import Progress, Stopwatch, Ticks
 from stylegan2_mspe.trouble import Trouble
 from stylegan2_mspe.variety import variety
@@ -118,7 +119,7 @@ def training_step(training: Training, pictures: torch.Tensor, labels: torch.Tens
     config, progress = training.config, training.progress
     reals = stream.to_network(pictures, training.device)
     labels = labels.to(training.device)
-    training.loss.render_size = render_size(config, progress.step)
+    training.loss.step_canvas = step_canvas(config, progress.step)
     for phase in training.phases:
         if progress.step % phase.interval == 0:
             with stopwatch.time(phase.name):
@@ -157,13 +158,6 @@ def random_labels(training: Training, count: int) -> torch.Tensor:
     indices = np.random.randint(len(training.dataset), size=count)
     labels = np.stack([training.dataset.get_label(int(index)) for index in indices])
     return torch.from_numpy(labels).to(training.device)
-
-
-def render_size(config: TrainingConfig, step: int) -> int | None:
-    """The size G draws at in this step: a function of seed and step, and so the same in every process."""
-    if not config.random_resize:
-        return None
-    return config.random_resize[np.random.RandomState([config.seed, step]).randint(len(config.random_resize))]
 
 
 @torch.no_grad()

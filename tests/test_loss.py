@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from stylegan2_mspe.loss import StyleGAN2Loss
+from stylegan2_mspe.step_canvas import StepCanvas
 from torch_utils import training_stats
 
 
@@ -227,10 +228,10 @@ def test_augmentation_is_seen_by_the_discriminator_only(parts):
     assert calls == [N, N]
 
 
-def test_another_render_size_reaches_the_generator_and_not_the_discriminator(parts):
+def test_another_canvas_reaches_the_generator_and_not_the_discriminator(parts):
     _, synthesis, D, batch = parts
     loss = made(parts)
-    loss.render_size = 8
+    loss.step_canvas = StepCanvas(H, 8)
     images, _ = loss._draw(batch['gen_z'], batch['gen_c'])
     assert synthesis.canvases == [(8, 8)] and images.shape == (N, 1, H, W)
     # Repeated 2x2 and filtered by the antialiasing triangle: each output pixel is [1, 3, 3, 1] / 8 of the
@@ -239,10 +240,10 @@ def test_another_render_size_reaches_the_generator_and_not_the_discriminator(par
     weights = torch.tensor([1., 3., 3., 1.], dtype=torch.float64) / 8
     inner = torch.einsum('nchw,h,w->nc', large[:, :, 1:5, 3:7], weights, weights)
     torch.testing.assert_close(images[:, :, 1, 2], inner)
-    loss.render_size = H
-    loss._draw(batch['gen_z'], batch['gen_c'])
-    assert synthesis.canvases == [(8, 8)]
-    loss.render_size = 8
+    loss.step_canvas = StepCanvas(H, H, (3, 1))
+    rolled, _ = loss._draw(batch['gen_z'], batch['gen_c'])
+    assert synthesis.canvases == [(8, 8), (H, W)]
+    torch.testing.assert_close(rolled, fakes(parts).roll((-3, -1), dims=(2, 3)))    # the stub moves nothing
     accumulate(loss, 'Gmain', batch)
     assert float(synthesis.matrices.grad.abs().max()) > 0
 

@@ -62,6 +62,8 @@ def test_zero_is_a_wish():
 def test_float32_has_neither_half_precision_nor_a_clamp():
     config = made(cfg='stylegan2', fp32=True)
     assert (config.g_fp16_res, config.d_fp16_res, config.conv_clamp) == (0, 0, None)
+    assert not made(cfg='mspe-small').random_shift and made(cfg='mspe-small', random_shift=True).random_shift
+    assert made(cfg='mspe-plus-small').random_shift
     config = made(cfg='mspe-small')
     assert (config.g_fp16_res, config.d_fp16_res, config.conv_clamp) == (4, 3, 256)
 
@@ -83,6 +85,8 @@ def test_images_per_pass(options, batch, batch_gpu):
     [
         (dict(), 'digits-auto1'),
         (dict(cfg='mspe-small'), 'digits-mspe-small'),
+        (dict(cfg='mspe-small', random_shift=True), 'digits-mspe-small-shift'),
+        (dict(cfg='mspe-plus-small', random_shift=False), 'digits-mspe-plus-small-noshift'),
         (
             dict(cfg='paper256', mirror=True, gamma=0.5, kimg=1000, batch=8, aug='noaug'),
             'digits-mirror-paper256-gamma0.5-kimg1000-batch8-noaug',

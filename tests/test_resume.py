@@ -122,7 +122,8 @@ def test_half_written_files_do_not_disturb(data, tmp_path):
 
 
 def test_resuming_twice_from_the_same_state(data, tmp_path):
-    config = tiny.config(data, style_mixing=.5, random_resize=(12, 16, 24), pe='sspe')
+    config = tiny.config(data, style_mixing=.5, random_resize=(12, 16, 24), random_shift=True,
+                         pe='sspe')
     whole = tmp_path / 'whole'
     whole.mkdir()
     run(config, whole)

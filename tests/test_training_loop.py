@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from stylegan2_mspe import networks, run_folder, snapshots, stream, training_loop
+from stylegan2_mspe import networks, run_folder, snapshots, step_canvas, stream, training_loop
 from stylegan2_mspe.legacy import load_network_pkl
 from stylegan2_mspe.ticks import Progress, Stopwatch, Ticks, status_line
 from tests import tiny
@@ -172,24 +172,14 @@ def test_frozen_layers_keep_their_weights(data):
     assert kept == {'b16.fromrgb.weight', 'b16.fromrgb.bias', 'b16.conv0.weight', 'b16.conv0.bias'}
 
 
-def test_random_sizes_are_a_function_of_seed_and_step(data):
-    config = tiny.config(data, random_resize=(12, 16, 24))
-    sizes = [training_loop.render_size(config, number) for number in range(60)]
-    assert set(sizes) == {12, 16, 24} and min(sizes.count(size) for size in (12, 16, 24)) > 8
-    assert sizes == [training_loop.render_size(config, number) for number in range(60)]
-    assert sizes != [
-        training_loop.render_size(tiny.config(data, random_resize=(12, 16, 24), seed=4), number)
-        for number in range(60)
-    ]
-    assert training_loop.render_size(tiny.config(data), 0) is None
-
-
-def test_random_sizes_train(data):
-    training = build(data, random_resize=(12, 24))
+@pytest.mark.parametrize('wish', [dict(random_resize=(12, 24)), dict(random_shift=True)])
+def test_steps_on_other_canvases_train(data, wish):
+    training = build(data, **wish)
     before = weights(training, 'G')
-    step(training)
-    step(training)
-    assert training.loss.render_size in (12, 24) and moved(before, training, 'G') == set(before)
+    for number in range(3):
+        step(training)
+        assert training.loss.step_canvas == step_canvas.step_canvas(training.config, number)
+    assert training.loss.step_canvas is not None and moved(before, training, 'G') == set(before)
 
 
 def test_labels_of_the_dataset_reach_both_networks(tmp_path):

@@ -1,0 +1,55 @@
+"""The canvas that a step of training draws its pictures on, and the way back to what the discriminator sees.
+
+Drawn elsewhere than they are judged, pictures teach the generator what the trained canvas alone never shows
+it: other sizes (the paper's random resizing, Sec. 4.2 and C.3), and content that lies across the border and at
+fractional positions of the coarse levels (random shifts, which are not the paper's).
+"""
+
+import dataclasses
+
+import numpy as np
+import torch
+from torch.nn.functional import interpolate
+
+from stylegan2_mspe.config import TrainingConfig
+from stylegan2_mspe.pe import Canvas
+
+SHIFTED = 0.75          # part of the steps that shift, where a run does
+
+
+@dataclasses.dataclass(frozen=True)
+class StepCanvas:
+    """One step's canvas: the trained picture, its content moved by `shift`, on `size` × `size` pixels."""
+    resolution: int                     # of the trained picture
+    size: int                           # pixels
+    shift: tuple[int, int] = (0, 0)     # (dy, dx), world pixels, round the trained size
+
+    @property
+    def canvas(self) -> Canvas:
+        canvas = Canvas.identity(self.resolution)
+        if self.shift != (0, 0):
+            canvas = canvas.shifted(*self.shift)
+        return canvas if self.size == self.resolution else canvas.resized(self.size, self.size)
+
+    def back(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Pictures [N, C, size, size] of this canvas as the trained one would show them [N, C, R, R]: resized
+        (antialiased bilinear), then rolled."""
+        if self.size != self.resolution:
+            pictures = interpolate(pictures, (self.resolution, self.resolution), mode='bilinear',
+                                   antialias=True)
+        dy, dx = self.shift
+        return pictures if self.shift == (0, 0) else pictures.roll((-dy, -dx), dims=(2, 3))
+
+
+def step_canvas(config: TrainingConfig, step: int) -> StepCanvas | None:
+    """The canvas of a step, None = the trained one: a function of the run's seed and the step, and so the same
+    in every process, and after a run has gone on."""
+    random = np.random.RandomState([config.seed, step])
+    size, shift = config.resolution, (0, 0)
+    if config.random_resize:
+        size = config.random_resize[random.randint(len(config.random_resize))]
+    if config.random_shift and random.random_sample() < SHIFTED:
+        shift = tuple(random.randint(config.resolution, size=2).tolist())
+    if size == config.resolution and shift == (0, 0):
+        return None
+    return StepCanvas(config.resolution, size, shift)
