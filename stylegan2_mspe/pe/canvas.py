@@ -105,7 +105,30 @@ class Axis:
         if stop < self.length:
             rest = self._cut(stop, math.inf)
             pieces += [piece._replace(start=piece.start + start + times * width) for piece in rest]
-        return dataclasses.replace(self, pieces=tuple(pieces), length=self.length + (times - 1) * int(width))
+        return dataclasses.replace(self, pieces=_joined(pieces),
+                                   length=self.length + (times - 1) * int(width))
+
+    def showing(self, start: float, stop: float) -> tuple[int, int]:
+        """The output stretch (start, stop) that shows the world range [start, stop), the first of several.
+
+        Raises ValueError where none shows it in one go, or it does not begin and end between pixels.
+        """
+        if not start < stop:
+            raise ValueError(f'a world range of {start:g}:{stop:g}: expected its end after its beginning')
+        ends = [piece.start for piece in self.pieces[1:]] + [self.length]
+        for piece, end in zip(self.pieces, ends):
+            first, last = max(piece.start, 0), min(end, self.length)
+            edges = sorted(piece.world + piece.slope * (position - piece.start) for position in (first, last))
+            turns = 0 if self.period is None else math.ceil((edges[0] - start) / self.period) * self.period
+            if not edges[0] <= start + turns < stop + turns <= edges[1]:
+                continue
+            found = sorted(piece.start + (world + turns - piece.world) / piece.slope
+                           for world in (start, stop))
+            if max(abs(position - round(position)) for position in found) > 1e-6:
+                raise ValueError(f'a world range of {start:g}:{stop:g} at {found[0]:g}:{found[1]:g}: '
+                                 'expected it to begin and end between two pixels')
+            return tuple(map(round, found))
+        raise ValueError(f'a world range of {start:g}:{stop:g}: expected one that the canvas shows in one go')
 
     def _cut(self, start: float, stop: float) -> list[Piece]:
         """The pieces of the stretch [start, stop), with positions counted from its beginning."""
@@ -120,6 +143,16 @@ class Axis:
         first = Piece(0.0, first.world - first.slope * first.start, first.slope)
         length = self.length if length is None else length
         return dataclasses.replace(self, pieces=(first, *rest), length=length)
+
+
+def _joined(pieces: list[Piece]) -> tuple[Piece, ...]:
+    """The same map without pieces that only go on with the one before."""
+    kept = pieces[:1]
+    for piece in pieces[1:]:
+        last = kept[-1]
+        if piece != (piece.start, last.world + last.slope * (piece.start - last.start), last.slope):
+            kept.append(piece)
+    return tuple(kept)
 
 
 def check_length(length: int) -> None:
@@ -195,6 +228,16 @@ class Canvas:
         """Repeats stretches given as (start, stop, times) in output pixels (Fig. 7)."""
         repeat = lambda axis, stretch: axis.repeated(*stretch, mirror) if stretch else axis
         return self._map(repeat, (rows, cols))
+
+    def repeated_world(self, rows: tuple | None = None, cols: tuple | None = None,
+                       mirror: bool = False) -> 'Canvas':
+        """Repeats the stretches that show world ranges, given as (start, stop, times) in world pixels.
+
+        Raises ValueError where a range is not in sight in one go.
+        """
+        found = [stretch and (*axis.showing(*stretch[:2]), stretch[2])
+                 for axis, stretch in ((self.rows, rows), (self.cols, cols))]
+        return self.repeated(*found, mirror=mirror)
 
     def cells(self, resolution: int, coarsest: int = 4) -> tuple[int, int]:
         """Cells (rows, columns) of the level trained at `resolution`.

@@ -103,3 +103,70 @@ def test_impossible_axes_are_refused_in_one_sentence(make):
     with pytest.raises(ValueError, match='expected') as error:
         make()
     assert '\n' not in str(error.value)
+
+
+def test_a_world_range_is_found_where_it_is_shown():
+    moved = Axis(64).extended(16, 0).shifted(4)             # output p shows p - 20
+    assert moved.showing(10, 30) == (30, 50)
+    assert Axis(64).resized(128).showing(10, 30) == (20, 60)
+    wrapped = Axis(64).shifted(48).wrapped(64)              # 16 ... 63, then 0 ... 15
+    assert wrapped.showing(20, 40) == (4, 24) and wrapped.extended(0, 64).showing(8, 24) == (56, 72)
+    mirrored = Axis(8).repeated(0, 8, 2, mirror=True)       # 0 ... 7, 7 ... 0
+    assert mirrored.extended(-8, 0).showing(1, 3) == (5, 7)
+    assert Axis(8).repeated(2, 4, 3).showing(3, 5) == (7, 9)    # across the end of the last copy
+
+
+@pytest.mark.parametrize('axis, start, stop', [
+    (Axis(64), 60, 70), (Axis(64), -1, 5), (Axis(64), 5, 5), (Axis(64), 9, 5), (Axis(64), float('nan'), 5),
+    (Axis(64).resized(96), 1, 5), (Axis(64).shifted(.5), 1, 5), (Axis(8).repeated(2, 4, 2), 1, 6),
+    (Axis(64).shifted(16).wrapped(64), 40, 56)])
+def test_a_world_range_out_of_sight_is_refused_in_one_sentence(axis, start, stop):
+    with pytest.raises(ValueError, match='expected'):
+        axis.showing(start, stop)
+
+
+def test_a_world_range_is_repeated_on_a_canvas():
+    canvas = Canvas.identity(64).extended(0, 0, 8, 8).resized(128, 160)
+    repeated = canvas.repeated_world(cols=(16, 32, 3), rows=(0, 64, 2), mirror=True)
+    assert repeated == canvas.repeated(cols=(48, 80, 3), rows=(0, 128, 2), mirror=True)
+    assert (repeated.height, repeated.width) == (256, 224)
+
+
+def test_repeating_once_changes_nothing():
+    canvas = Canvas.identity(64).shifted(3, 5)
+    assert canvas.repeated((16, 32, 1), (0, 64, 1)) == canvas
+
+
+def test_levels_of_a_repeated_stretch_are_these():
+    # World columns 16:32 of 64 three times: 0:32, 16:32, 16:32, 32:64. A cell of 4x4 has 16 pixels, of 8x8 8.
+    canvas = Canvas.identity(64).repeated(cols=(16, 32, 3))
+    assert torch.equal(canvas.coordinates(4).x, vector(0, 1, 1, 1, 2, 3))
+    assert torch.equal(canvas.coordinates(8).x, vector(0, 1, 2, 3, 2, 3, 2, 3, 4, 5, 6, 7))
+    mirrored = Canvas.identity(64).repeated(rows=(16, 32, 2), mirror=True)
+    assert torch.equal(mirrored.coordinates(8).y, vector(0, 1, 2, 3, 3, 2, 4, 5, 6, 7))
+    # Half as many pixels: the centres 8, 24, 40 were at 16, 48, 80, where the world is at 16, 16, 48.
+    assert torch.equal(canvas.resized(32, 48).coordinates(4).x, vector(.5, .5, 2.5))
+    # Columns 8:24 twice: the centre of the second cell of 4x4, 24, is where the second copy begins, 8.
+    odd = Canvas.identity(64).repeated(cols=(8, 24, 2))
+    assert torch.equal(odd.coordinates(4).x, vector(0, 0, 1, 2, 3))
+
+
+def test_levels_of_compositions_are_these():
+    # Extended by a cell of 4x4, twice as large, moved by 8: the centre of cell j, at 16 j + 8 output pixels,
+    # shows 8 j + 4 - 16 - 8.
+    canvas = Canvas.identity(64).extended(16, 0, 0, 0).resized(160, 64).shifted(8, 0, wrap=False)
+    expected = (torch.arange(10.).double() * 8 - 20) / 16 - .5
+    assert torch.equal(canvas.coordinates(4).y, expected)
+    # The middle quarter on the trained size: half a world pixel to a pixel, from 24.
+    zoomed = Canvas.identity(64).magnified((16, 16, 32, 32), 64, 64)
+    assert torch.equal(zoomed.coordinates(4).y, vector(1, 1.5, 2, 2.5) - .25)
+    assert torch.equal(zoomed.coordinates(64).x, (torch.arange(64.).double() + .5) / 2 + 15.5)
+    # Wrapping comes last, on world positions: the centres show 24 and 40; moved by 32, that is 56 and 8 of 64.
+    turned = zoomed.resized(32, 32).shifted(0, 32)
+    assert torch.equal(turned.coordinates(4).x, vector(3, 0))
+
+
+def test_cells_beyond_the_canvas_have_coordinates_too():
+    canvas = Canvas.identity(64).shifted(16, 0, wrap=False).shifted(0, 8, wrap=(False, True))
+    y, x, _ = canvas.coordinates(4, spans=((-2, 1), (2, 6)))
+    assert torch.equal(y, vector(-3, -2, -1)) and torch.equal(x, vector(1.5, 2.5, -.5, .5))
