@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
-from stylegan2_mspe import ada, checkpoint, networks, run_folder, snapshots, stream, transfer
+from stylegan2_mspe import ada, allocator, checkpoint, networks, run_folder, snapshots, stream, transfer
 from stylegan2_mspe.config import TrainingConfig, discriminator_kwargs, generator_kwargs
 from stylegan2_mspe.dataset import construct_dataset
 from stylegan2_mspe.loss import StyleGAN2Loss
@@ -57,6 +57,8 @@ def build(config: TrainingConfig, state: dict | None = None) -> Training:
     or state do not fit the config.
     """
     device = torch.device(config.device)
+    if device.type == 'cpu':
+        allocator.keep_freed_memory()
     torch.backends.cudnn.benchmark = config.bench
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = config.allow_tf32
     conv2d_gradfix.enabled = grid_sample_gradfix.enabled = True

@@ -109,7 +109,11 @@ def pick_device(name: str):
 
     if name == 'cuda' and not torch.cuda.is_available():
         raise ValueError('--device=cuda: found no CUDA device, expected one (or --device=cpu)')
-    return torch.device('cuda' if name != 'cpu' and torch.cuda.is_available() else 'cpu')
+    if name != 'cpu' and torch.cuda.is_available():
+        return torch.device('cuda')
+    from stylegan2_mspe.allocator import keep_freed_memory
+    keep_freed_memory()
+    return torch.device('cpu')
 
 
 # ----- progress ---------------------------------------------------------------------------------------------
