@@ -12,6 +12,7 @@ from stylegan2_mspe.digits import NUM_CLASSES
 from stylegan2_mspe.rendering import render, seed_ws
 from stylegan2_mspe.similarity import grey
 
+SEEDS = 1000                    # that a network is judged by
 SHARES = (0.04, 0.20)           # that every class has to have
 SURE = 0.9                      # a digit counts as legible above this confidence
 LEGIBLE, GOAL = 0.70, 0.85      # the part of the digits that has to be; and that should be

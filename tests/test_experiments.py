@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from stylegan2_mspe import classifier, default_network, legacy, networks, quality
-from stylegan2_mspe.experiments import claims, fig2
+from stylegan2_mspe.experiments import fig2, fig4, fig_a
 from tests.golden import fill
 from tools import reproduce
 
@@ -132,3 +132,87 @@ def test_quality_command_takes_networks_by_their_role(G, monkeypatch, tmp_path):
     (tmp_path / default_network.ROLES['sspe']).unlink()
     none = CliRunner().invoke(reproduce.main, ['quality', '--seeds=1'])
     assert isinstance(none.exception, ValueError) and 'baseline, sspe, mspe' in str(none.exception)
+
+
+# ----- Fig. 4 -----------------------------------------------------------------------------------------------
+
+
+def test_noise_deviation_is_the_one_of_its_pictures(G):
+    from stylegan2_mspe import rendering, similarity
+
+    ws = rendering.seed_ws(G, [5])
+    before = torch.get_rng_state()
+    found = fig4.noise_deviation(G, ws, maps=6, seed=3, batch=4)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(3)
+    pictures = torch.cat([rendering.render(G, ws.expand(count, -1, -1), None, 'random') for count in (4, 2)])
+    greys = similarity.grey(pictures).double() * 255
+    expected = ((greys - greys.mean(dim=0)) ** 2).mean(dim=0).sqrt()
+    torch.testing.assert_close(found, expected)
+    assert found.shape == (64, 64) and float(found.mean()) > 1
+    quiet = make_generator('mspe')
+    for name, parameter in quiet.named_parameters():
+        if name.endswith('noise_strength'):
+            parameter.zero_()
+    assert float(fig4.noise_deviation(quiet, ws, maps=4).max()) < 1e-3
+
+
+def deviation(network, mean):
+    return fig4.Deviation(network, [mean], mean, 0.0, mean, np.zeros([1, 8, 8], np.float32))
+
+
+def test_fig4_claim_is_a_ratio():
+    good = dict(sspe=GOOD, mspe=GOOD)
+    louder = fig4.claims([deviation('sspe', 3.0), deviation('mspe', 1.5)], good)[1]
+    assert louder.holds is True and 'a ratio of 2.00' in louder.found
+    assert fig4.claims([deviation('sspe', 1.0), deviation('mspe', 1.5)], good)[1].holds is False
+    alone = fig4.claims([deviation('mspe', 1.5)], dict(mspe=GOOD))[1]
+    assert alone.holds is None and 'sspe=FILE' in alone.found
+    collapsed = fig4.claims([deviation('sspe', 3.0), deviation('mspe', 1.5)], dict(sspe=GOOD, mspe=BAD))
+    assert [claim.holds for claim in collapsed] == [False, None]
+
+
+def test_fig4_command(monkeypatch, tmp_path):
+    monkeypatch.setattr(fig4, 'MAPS', 3)
+    monkeypatch.setattr(quality, 'SEEDS', 4)
+    monkeypatch.setattr(legacy, 'load_network_pkl', lambda file: {'G_ema': make_generator(file[0:4])})
+    output, numbers = reproduced(tmp_path, 'fig4', '--network=sspe=sspe.pkl', '--network=mspe=mspe.pkl',
+                                 '--seeds=2')
+    assert 'sspe: standard deviation' in output and 'a ratio of' in output
+    assert [each['network'] for each in numbers['deviations']] == ['sspe', 'mspe']
+    assert all(len(each['per_seed']) == 2 and each['mean'] > 0 for each in numbers['deviations'])
+    assert numbers['quality']['sspe']['seeds'] == 4 and numbers['maps'] == 3
+    assert Image.open(tmp_path / 'fig4.png').height > 4 * 128
+
+
+# ----- Fig. A -----------------------------------------------------------------------------------------------
+
+
+def test_fig_a_has_a_number_for_every_place(G, judge, monkeypatch):
+    from stylegan2_mspe import similarity
+
+    monkeypatch.setattr(fig_a, 'STEPS', (0, 9))
+    [table] = fig_a.measure({'one': G}, range(3), judge)
+    shifts = [(0, 0), (0, 9), (9, 0), (9, 9)]
+    expected = similarity.shift_similarity(G, shifts, range(3)).mean(axis=1)
+    assert np.ravel(table.similarity) == pytest.approx(expected) and table.kept[0][0] == 1
+    assert table.similarity[0][1] != pytest.approx(table.similarity[1][0])
+
+
+def test_fig_a_claim():
+    tables = [fig_a.Table('mspe', [[1.0, 0.8], [0.7, 0.6]], [[1.0, 0.95], [0.92, 0.91]])]
+    assert fig_a.claims(tables, dict(mspe=GOOD))[1].holds is True
+    assert 'similarity 0.700 in the mean, 0.600 at the worst' in fig_a.summary(tables[0])
+    tables[0].kept[1][1] = 0.89
+    assert fig_a.claims(tables, dict(mspe=GOOD))[1].holds is False
+    assert fig_a.claims([], {})[1].holds is None
+
+
+def test_fig_a_command(G, monkeypatch, tmp_path):
+    monkeypatch.setattr(fig_a, 'STEPS', (0, 20))
+    monkeypatch.setattr(quality, 'SEEDS', 2)
+    monkeypatch.setattr(legacy, 'load_network_pkl', lambda file: {'G_ema': G})
+    output, numbers = reproduced(tmp_path, 'figA', '--network=mspe=x.pkl', '--seeds=2')
+    assert 'mspe: similarity' in output and 'Not settled: MS-PE draws the same digit' in output
+    assert np.shape(numbers['tables'][0]['kept']) == (2, 2) and numbers['steps'] == [0, 20]
+    assert Image.open(tmp_path / 'figA.png').width > 2 * 128

@@ -53,12 +53,8 @@ def options(seeds):
 @options(seeds=1000)
 def quality(files, count, outdir, device):
     """How often a network draws each class, and how surely a digit."""
-    from stylegan2_mspe import quality
-
     networks, files = open_networks(files, None, device)
-    classifier = open_classifier(device)
-    found = {label: quality.measure(G, range(count), classifier, progress=batches(label, count))
-             for label, G in networks.items()}
+    found = judge(networks, device, count)
     numbers = dict(networks=files, quality={label: each.as_dict() for label, each in found.items()})
     finish('quality', outdir, numbers, {}, [f'{label}: {each.sentence()}.' for label, each in found.items()])
 
@@ -81,6 +77,45 @@ def fig2(files, count, outdir, device):
                    quality={label: each.as_dict() for label, each in result.qualities.items()})
     pictures = {'': fig2.plot(result), '-digits': fig2.digits(networks, range(4))}
     finish('fig2', outdir, numbers, pictures, map(fig2.summary, result.curves), fig2.claims(result))
+
+
+@main.command()
+@options(seeds=32)
+def fig4(files, count, outdir, device):
+    """How much pictures vary with the noise, over 100 noise maps.
+
+    Needs networks sspe and mspe.
+    """
+    from stylegan2_mspe.experiments import fig4
+
+    networks, files = open_networks(files, fig4.ROLES, device)
+    found = fig4.measure(networks, range(count), progress=lambda what: batches(what, count, 1))
+    qualities = judge(networks, device)
+    numbers = dict(seeds=count, maps=fig4.MAPS, networks=files, deviations=[each.as_dict() for each in found],
+                   quality={label: each.as_dict() for label, each in qualities.items()})
+    finish('fig4', outdir, numbers, {'': fig4.picture(networks, found, range(count))},
+           [f'{each.sentence()}.' for each in found], fig4.claims(found, qualities))
+
+
+@main.command('figA')
+@options(seeds=256)
+def fig_a(files, count, outdir, device):
+    """A digit at successive shifts, down and to the right, as a grid.
+
+    Needs a network mspe; others are measured beside it.
+    """
+    import dataclasses
+
+    from stylegan2_mspe.experiments import fig_a
+
+    networks, files = open_networks(files, fig_a.ROLES, device)
+    tables = fig_a.measure(networks, range(count), open_classifier(device), lambda what: batches(what, count))
+    qualities = judge(networks, device)
+    numbers = dict(seeds=count, networks=files, steps=fig_a.STEPS,
+                   tables=[dataclasses.asdict(table) for table in tables],
+                   quality={label: each.as_dict() for label, each in qualities.items()})
+    finish('figA', outdir, numbers, {'': fig_a.picture(networks)}, map(fig_a.summary, tables),
+           fig_a.claims(tables, qualities))
 
 
 # ----- shared -----------------------------------------------------------------------------------------------
@@ -114,9 +149,19 @@ def open_classifier(device):
     return load_classifier(device=cli.pick_device(device))
 
 
+def judge(networks, device, count=None):
+    """{label: the quality of the network}"""
+    from stylegan2_mspe import quality
+
+    classifier, seeds = open_classifier(device), range(count or quality.SEEDS)
+    return {label: quality.measure(G, seeds, classifier, progress=batches(f'{label}, quality', len(seeds)))
+            for label, G in networks.items()}
+
+
 def batches(label, count, size=32):
     """A wrapper of a loop over batches of `count` latents that shows its progress."""
-    return lambda loop: cli.progress(loop, -(-count // size), f'{label}: batches')
+    what = 'seeds' if size == 1 else 'batches'
+    return lambda loop: cli.progress(loop, -(-count // size), f'{label}: {what}')
 
 
 def finish(name, outdir, numbers, pictures, lines, claims=()):
