@@ -14,7 +14,7 @@ import torch
 from stylegan2_mspe import rendering
 from stylegan2_mspe.pe import Canvas, Window
 
-TILE = 512              # pixels; of larger tiles a percent less is computed twice, and they fit no cache
+TILES = {'cpu': 256, 'cuda': 512}       # pixels; maps of larger ones leave the caches, and the allocator
 LARGEST_TILE = 4096
 
 Box = tuple[int, int, int, int]         # top, left, height, width in output pixels
@@ -25,11 +25,11 @@ def tiles(G: torch.nn.Module, ws: torch.Tensor, canvas: Canvas | None = None, ti
           window: Box | None = None) -> Iterator[tuple[int, int, torch.Tensor]]:
     """Yields (top, left, pixels [C, h, w]), about [-1, 1], row by row of tiles and from left to right.
 
-    ws [1, num_ws, w_dim]. canvas: by default the trained one. tile: side in pixels, by default 512 or the
-    network's halo if that is more. noise_seed: of noise_mode 'anchored'. border: 'zero' as in training, or
-    'plane', a picture without a border. window: (top, left, height, width), the part of the canvas to draw;
-    top and left of the tiles are counted from its corner. Raises ValueError for a window that is not inside
-    the canvas and a tile smaller than the halo, and MemoryError.
+    ws [1, num_ws, w_dim]. canvas: by default the trained one. tile: side in pixels, by default 256 (on CUDA
+    512), or the network's halo if that is more. noise_seed: of noise_mode 'anchored'. border: 'zero' as in
+    training, or 'plane', a picture without a border. window: (top, left, height, width), the part of the
+    canvas to draw; top and left of the tiles are counted from its corner. Raises ValueError for a window that
+    is not inside the canvas and a tile smaller than the halo, and MemoryError.
     """
     if len(ws) != 1:
         raise ValueError(f'found the latents of {len(ws)} pictures, expected one: tiles are of a single one')
@@ -71,19 +71,23 @@ def checked_tile(G: torch.nn.Module, tile: int | None) -> int:
     if tile is not None and tile < smallest:
         raise ValueError(f'a tile of {tile} pixels: expected at least {smallest}, as far as this network '
                          'computes beyond a border of a tile')
-    return max(TILE, smallest) if tile is None else tile
+    if tile is None:
+        return max(TILES.get(next(G.parameters()).device.type, TILES['cuda']), smallest)
+    return tile
 
 
-def tile_that_fits(G: torch.nn.Module, count: int) -> int:
+def tile_that_fits(G: torch.nn.Module, count: int, row_bytes: int = 0) -> int:
     """Side of the largest tile (of whole coarsest cells) that is rendered in about `count` bytes.
 
-    Raises ValueError where even the smallest one takes more.
+    row_bytes: what a row of pixels of all tiles side by side takes besides. Raises ValueError where even the
+    smallest one takes more.
     """
     cell, tile = G.img_resolution // G.synthesis.block_resolutions[0], halo(G)
-    if tile_bytes(G, tile) > count:
+    needed = lambda tile: tile_bytes(G, tile) + tile * row_bytes
+    if needed(tile) > count:
         raise ValueError(f'{rendering.in_gigabytes(count)} of memory: expected at least '
-                         f'{rendering.in_gigabytes(tile_bytes(G, tile))} for a tile of {tile} pixels')
-    while tile + cell <= max(LARGEST_TILE, halo(G)) and tile_bytes(G, tile + cell) <= count:
+                         f'{rendering.in_gigabytes(needed(tile))} for a tile of {tile} pixels')
+    while tile + cell <= max(LARGEST_TILE, halo(G)) and needed(tile + cell) <= count:
         tile += cell
     return tile
 

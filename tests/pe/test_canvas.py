@@ -161,7 +161,7 @@ def test_levels_of_compositions_are_these():
     zoomed = Canvas.identity(64).magnified((16, 16, 32, 32), 64, 64)
     assert torch.equal(zoomed.coordinates(4).y, vector(1, 1.5, 2, 2.5) - .25)
     assert torch.equal(zoomed.coordinates(64).x, (torch.arange(64.).double() + .5) / 2 + 15.5)
-    # Wrapping comes last, on world positions: the centres show 24 and 40; moved by 32, that is 56 and 8 of 64.
+    # Wrapping comes last, on world positions: 24 and 40, moved by 32, are 56 and 8 of 64.
     turned = zoomed.resized(32, 32).shifted(0, 32)
     assert torch.equal(turned.coordinates(4).x, vector(3, 0))
 

@@ -1,0 +1,32 @@
+"""Pictures on canvases of their own, in batches of alike ones, against one by one."""
+
+import pytest
+import torch
+
+from stylegan2_mspe import rendering
+from stylegan2_mspe.pe import Canvas
+from tests.test_networks import tiny_generator, tiny_ws
+
+IDENTITY = Canvas.identity(16)
+MIXED = [IDENTITY, IDENTITY.extended(0, 0, 8, 3), IDENTITY.shifted(2.5, 1), IDENTITY.resized(21, 16),
+         IDENTITY.shifted(1, 0, wrap=False), IDENTITY.extended(0, 0, 8, 3).zoomed(1.5), IDENTITY]
+
+
+@pytest.mark.parametrize('pe', ['mspe', 'none'])
+@pytest.mark.parametrize('noise_mode, border', [('const', 'zero'), ('anchored', 'zero'), ('anchored', 'plane')])
+def test_a_canvas_each_is_one_by_one(pe, noise_mode, border):
+    G = tiny_generator(pe)
+    ws, seeds = tiny_ws(G, len(MIXED)), torch.arange(len(MIXED)) * 3 - 5
+    pictures = rendering.render_each(G, ws, MIXED, noise_mode, seeds, border, batch=2)
+    assert [tuple(picture.shape[1:]) for picture in pictures] == [(c.height, c.width) for c in MIXED]
+    for n, canvas in enumerate(MIXED):
+        one = rendering.render(G, ws[n:n + 1], canvas, noise_mode, int(seeds[n]), border)[0]
+        assert (pictures[n] - one).abs().max() <= 1e-12 * one.std()
+
+
+def test_one_seed_serves_all_and_no_canvas_is_no_picture():
+    G = tiny_generator()
+    ws = tiny_ws(G, 2)
+    both = rendering.render_each(G, ws, [IDENTITY, IDENTITY], 'anchored', 7)
+    assert torch.equal(torch.stack(both), rendering.render(G, ws, IDENTITY, 'anchored', 7))
+    assert rendering.render_each(G, ws[:0], []) == []
