@@ -13,8 +13,9 @@ MIXED = [IDENTITY, IDENTITY.extended(0, 0, 8, 3), IDENTITY.shifted(2.5, 1), IDEN
 
 
 @pytest.mark.parametrize('pe', ['mspe', 'none'])
-@pytest.mark.parametrize('noise_mode, border', [('const', 'zero'), ('anchored', 'zero'), ('anchored', 'plane')])
-def test_a_canvas_each_is_one_by_one(pe, noise_mode, border):
+@pytest.mark.parametrize('look', [('const', 'zero'), ('anchored', 'zero'), ('anchored', 'plane')])
+def test_a_canvas_each_is_one_by_one(pe, look):
+    noise_mode, border = look
     G = tiny_generator(pe)
     ws, seeds = tiny_ws(G, len(MIXED)), torch.arange(len(MIXED)) * 3 - 5
     pictures = rendering.render_each(G, ws, MIXED, noise_mode, seeds, border, batch=2)
