@@ -138,6 +138,14 @@ def is_finished(path: str | os.PathLike, shape: tuple[int, int, int], recipe: di
         return False
 
 
+def finished_recipe(path: str | os.PathLike) -> dict | None:
+    """The recipe in the file at `path`; None where there is no file, or none with a recipe."""
+    try:
+        return _read_recipe(os.fspath(path))
+    except (FileNotFoundError, TypeError, ValueError, struct.error):
+        return None
+
+
 class _State(NamedTuple):
     """What is known of a picture begun."""
     recipe: dict

@@ -1,5 +1,6 @@
 """What the programs that draw from a network share: options, opening it, latents of seeds and files."""
 
+import contextlib
 import math
 import os
 import re
@@ -49,6 +50,57 @@ class ShiftType(click.ParamType):
         return tuple(distance + 0.0 for distance in shift)
 
 
+class RepeatType(click.ParamType):
+    """'START:STOPxN': a stretch of the trained picture's pixels, N times; gives (start, stop, N)."""
+
+    name = 'A:BxN'
+
+    def convert(self, value, param, ctx):
+        if not isinstance(value, str):
+            return value
+        match = re.fullmatch(r'\s*(-?\d{1,8}):(-?\d{1,8})x(\d{1,4})\s*', value, re.ASCII)
+        start, stop, times = map(int, match.groups()) if match else (0, 0, 0)
+        if start >= stop or times < 1:
+            self.fail(f'found {value!r}, expected pixels and how often to show them, such as 64:128x3',
+                      param, ctx)
+        return start, stop, times
+
+
+class BoxType(click.ParamType):
+    """'Y,X,HxW' in pixels, or in whole ones only; gives (top, left, height, width)."""
+
+    name = 'Y,X,HxW'
+
+    def __init__(self, whole: bool = False):
+        self.whole = whole
+
+    def convert(self, value, param, ctx):
+        if not isinstance(value, str):
+            return value
+        number = r'\s*(-?\d{1,9})\s*' if self.whole else r'\s*(-?(?:\d{1,9}(?:\.\d*)?|\.\d+))\s*'
+        match = re.fullmatch(rf'{number},{number},{number}x{number}', value, re.ASCII)
+        box = tuple(map(int if self.whole else float, match.groups())) if match else (0, 0, 0, 0)
+        if min(box[2:]) <= 0:
+            self.fail(f'found {value!r}, expected a box TOP,LEFT,HEIGHTxWIDTH in pixels, such as 16,16,32x32',
+                      param, ctx)
+        return box
+
+
+class MemoryType(click.ParamType):
+    """'2G', '500M'; gives bytes."""
+
+    name = 'BYTES'
+
+    def convert(self, value, param, ctx):
+        if not isinstance(value, str):
+            return value
+        match = re.fullmatch(r'(\d{1,12}(?:\.\d{1,9})?)([KMGT]?)B?', value.strip().upper(), re.ASCII)
+        count = int(float(match[1]) * 1000 ** ' KMGT'.index(match[2] or ' ')) if match else 0
+        if not count:
+            self.fail(f'found {value!r}, expected an amount of memory such as 2G or 500M', param, ctx)
+        return count
+
+
 def _finite(ctx, param, value: float) -> float:
     if not math.isfinite(value):
         raise click.BadParameter(f'found {value}, expected a number such as 0.7')
@@ -61,14 +113,21 @@ OPTIONS = {
     'trunc': click.option('--trunc', 'psi', type=float, callback=_finite, default=1, show_default=True,
                           help='Truncation psi'),
     'class': click.option('--class', 'class_idx', type=int, help='Class label of a conditional network'),
-    'noise-mode': click.option('--noise-mode', type=click.Choice(['const', 'random', 'none']),
-                               default='const', show_default=True, help='Stored noise, fresh noise or none'),
-    'canvas': click.option('--canvas', 'box', type=cli.SizeType(), help='Draw this much of the world about '
-                           'the trained picture  [default: the trained size]'),
-    'size': click.option('--size', type=cli.SizeType(),
+    'noise-mode': click.option('--noise-mode', type=click.Choice(['const', 'random', 'anchored', 'none']),
+                               default='const', show_default=True, help='Noise stored in the network, '
+                               'fresh noise, noise that belongs to its place in the world and moves with it, '
+                               'or none'),
+    'noise-seed': click.option('--noise-seed', type=click.IntRange(0, 2 ** 63 - 1), default=0,
+                               show_default=True, help='Which world of --noise-mode=anchored'),
+    'canvas': click.option('--canvas', 'box', metavar='HxW', type=cli.SizeType(), help='Draw this much of '
+                           'the world about the trained picture  [default: the trained size]'),
+    'size': click.option('--size', metavar='HxW', type=cli.SizeType(),
                          help='Draw the canvas on this many pixels  [default: one to one]'),
     'wrap': click.option('--wrap/--no-wrap', default=None, help='Shift round in a circle, or extrapolate  '
                          '[default: round along an axis where the canvas has the trained length]'),
+    'border': click.option('--border', type=click.Choice(['zero', 'plane']), default='zero',
+                           show_default=True, help='What is beyond the canvas: zeros, as in training, or the '
+                           'world going on, so that the picture has no border effect'),
     'precision': click.option('--precision', type=click.Choice(['fp32', 'fp16', 'bf16', 'fp64']),
                               default='fp32', show_default=True, help='What to compute in; fp16 and bf16 '
                               'concern the levels trained in half precision'),
@@ -110,6 +169,15 @@ def class_of(G, class_idx: int | None) -> int:
         found = 'nothing' if class_idx is None else class_idx
         raise ValueError(f'--class: found {found}, expected 0 to {G.c_dim - 1} for this conditional network')
     return class_idx
+
+
+@contextlib.contextmanager
+def naming(option: str):
+    """Puts the option in front of what is wrong with it."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f'{option}: {error}') from error
 
 
 def note_extrapolation(G, canvases) -> None:

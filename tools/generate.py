@@ -1,28 +1,59 @@
-"""Draws pictures from a network: seeds or projected latents, at any shift, on any canvas, at any size."""
+"""Draws pictures from a network: seeds or projected latents, any part of the world, at any size."""
 
 import os
+import sys
 
 import click
 
 from tools import cli, drawing
 
 MAX_SHEET = 400     # rows, or pictures of a single column, that grid.png shows
+MOST_WHOLE = 2e9    # bytes that drawing a picture at once may take
+
+
+def repeat_options(program):
+    """--repeat-y, --repeat-x, --mirror-y, --mirror-x."""
+    for name, what in (('mirror', 'The same, every second copy turned round'),
+                       ('repeat', 'Show the pixels A to B of the trained world N times in a row')):
+        for axis, way in (('x', 'side by side'), ('y', 'one below the other')):
+            option = click.option(f'--{name}-{axis}', type=drawing.RepeatType(), metavar='A:BxN',
+                                  help=f'{what}, {way}')
+            program = option(program)
+    return program
 
 
 @click.command(context_settings=cli.SETTINGS)
 @drawing.options('network')
 @click.option('--seeds', type=drawing.SeedsType(),
-              help='Random seeds, such as 0-15 or 3,5,8  [default: 0-15]')
+              help='Random seeds, such as 0-15 or 3,5,8  [default: 0-15, or 0 where a picture is drawn in '
+                   'tiles]')
 @click.option('--projected-w', metavar='FILE',
               help='Draw the latents of this .npz (key w) or .npy file instead of seeds')
-@drawing.options('trunc', 'class', 'noise-mode')
+@drawing.options('trunc', 'class', 'noise-mode', 'noise-seed')
 @click.option('--shift', 'shifts', type=drawing.ShiftType(), multiple=True,
               help='Move the content down and right by K, or down by DY and right by DX, pixels of the '
                    'trained picture; give it several times for several columns')
-@drawing.options('canvas', 'size', 'wrap', 'precision', 'device')
+@drawing.options('canvas')
+@repeat_options
+@click.option('--zoom', metavar='Y,X,HxW', type=drawing.BoxType(),
+              help='Show this box only, enlarged; counted, as the repeats are, in pixels from the top left '
+                   'of the trained picture')
+@drawing.options('size', 'wrap', 'border')
+@click.option('--window', metavar='Y,X,HxW', type=drawing.BoxType(whole=True),
+              help='Draw only this box of the output pixels: that part of the whole picture')
+@click.option('--tile', metavar='PIXELS', type=click.IntRange(min=1),
+              help='Draw in tiles of this side, into a file that grows  [default: 256, on CUDA 512; '
+                   'small pictures are drawn whole]')
+@click.option('--max-memory', type=drawing.MemoryType(),
+              help='Draw in tiles for which this much memory will do, such as 2G, beyond what the program '
+                   'itself takes')
+@click.option('--continue', 'resume', is_flag=True,
+              help='Go on with the pictures that were interrupted while they were drawn in tiles; expects '
+                   'the same options')
+@drawing.options('precision', 'device')
 @click.option('--outdir', default='./out', show_default=True, help='Folder for the pictures')
-def main(network, seeds, projected_w, psi, class_idx, noise_mode, shifts, box, size, wrap, precision, device,
-         outdir):
+def main(network, seeds, projected_w, psi, class_idx, shifts, tile, max_memory, resume, precision, device,
+         outdir, noise_mode, noise_seed, border, window, **framing):
     """Draws pictures from a network. With no option at all: seeds 0-15 of the newest, or the bundled,
     network.
 
@@ -30,12 +61,18 @@ def main(network, seeds, projected_w, psi, class_idx, noise_mode, shifts, box, s
     python generate.py --shift=0 --shift=16 --shift=0,32     # three columns
     python generate.py --shift=16 --canvas=256x512           # a wider world
     python generate.py --size=512x512                        # the same world, finer
+    python generate.py --repeat-x=0:32x8 --seeds=3           # a stretch of it, eight times
+    python generate.py --canvas=16384x16384 --max-memory=2G --border=plane --noise-mode=anchored
     """
-    from stylegan2_mspe import rendering
+    from stylegan2_mspe.large_picture import Look
 
     G, network = drawing.open_network(network, device, precision)
+    shifts = list(dict.fromkeys(shifts)) or [(0.0, 0.0)]
+    canvases = [canvas_of(G, shift, **framing) for shift in shifts]
+    shown = window[2:] if window else (canvases[0].height, canvases[0].width)
+    in_tiles = bool(tile or max_memory or resume or window) or not fits_whole(G, shown)
     if projected_w is None:
-        seeds = list(range(16)) if seeds is None else seeds
+        seeds = seeds or ([0] if in_tiles else list(range(16)))
         names, captions = [f'seed{seed:04d}' for seed in seeds], [f'seed {seed}' for seed in seeds]
         latents = drawing.seed_source(G, seeds, drawing.class_of(G, class_idx), psi)
     else:
@@ -44,25 +81,61 @@ def main(network, seeds, projected_w, psi, class_idx, noise_mode, shifts, box, s
         ws = drawing.read_projected_w(projected_w, G)
         names, captions = [f'proj{i:02d}' for i in range(len(ws))], [f'w {i}' for i in range(len(ws))]
         latents = lambda start, stop: ws[start:stop]
-
-    shifts = list(dict.fromkeys(shifts)) or [(0.0, 0.0)]
-    shown = size or box or (G.img_resolution, G.img_resolution)
-    asked = f'--size={shown[0]}x{shown[1]}' if size else f'--canvas={shown[0]}x{shown[1]}'
-    batch = rendering.batch_that_fits(G, shown, asked)
-    canvases = [rendering.request_canvas(G.img_resolution, box, shift, size, wrap) for shift in shifts]
     drawing.note_extrapolation(G, canvases)
 
+    look = Look(noise_mode=noise_mode, noise_seed=noise_seed, border=border, window=window)
+    if in_tiles:
+        pick_tile = tile_picker(G, shown, tile, max_memory, resume)
+        draw_in_tiles(G, names, latents, canvases, shifts, look, pick_tile, resume, outdir)
+    else:
+        title = f'{os.path.basename(network)}, {shown[0]} x {shown[1]}'
+        draw_sheet(G, names, latents, canvases, shifts, look, captions, title, outdir)
+
+
+def canvas_of(G, shift, box, size, wrap, zoom, repeat_y, repeat_x, mirror_y, mirror_x):
+    """The canvas that the options ask for. Raises ValueError."""
+    from stylegan2_mspe.framing import Repeat, frame
+
+    repeats = []
+    for axis, repeat, mirror in (('y', repeat_y, mirror_y), ('x', repeat_x, mirror_x)):
+        if repeat and mirror:
+            raise ValueError(f'--repeat-{axis}, --mirror-{axis}: found both, expected one of them')
+        repeats.append(Repeat(*(repeat or mirror), bool(mirror)) if repeat or mirror else None)
+    return frame(G.img_resolution, box, shift, tuple(repeats), zoom, size, wrap)
+
+
+# ----- pictures that fit into the memory --------------------------------------------------------------------
+
+
+def fits_whole(G, shown: tuple[int, int]) -> bool:
+    """Whether a picture of that size is drawn at once; larger ones are no slower in tiles."""
+    from stylegan2_mspe import rendering
+
+    usable = rendering.free_memory(next(G.parameters()).device) * rendering.USABLE
+    return rendering.picture_bytes(G, *shown) <= min(MOST_WHOLE, usable)
+
+
+def draw_sheet(G, names, latents, canvases, shifts, look, captions, title, outdir) -> None:
+    """Writes a file for each latent at each shift, and grid.png of all."""
+    from stylegan2_mspe import rendering
+
+    shown = canvases[0].height, canvases[0].width
+    batch = rendering.batch_that_fits(G, shown, f'--canvas={shown[0]}x{shown[1]}')
     os.makedirs(outdir, exist_ok=True)
     sheet = ContactSheet(len(names), shown, captions, shifts)
     tasks = [(start, column) for start in range(0, len(names), batch) for column in range(len(shifts))]
     for start, column in cli.progress(tasks, total=len(tasks), label='Drawing'):
         stop = min(start + batch, len(names))
-        pictures = rendering.render(G, latents(start, stop), canvases[column], noise_mode)
+        pictures = rendering.render(G, latents(start, stop), canvases[column], look.noise_mode,
+                                    look.noise_seed, look.border)
         for index, picture in zip(range(start, stop), pictures):
             sheet.add(index, column, save_picture(picture, outdir, names[index], shifts, column))
-    sheet.save(os.path.join(outdir, 'grid.png'), f'{os.path.basename(network)}, {shown[0]} x {shown[1]}')
-    count = len(names) * len(shifts)
-    print(f'Wrote {count} picture{"s" if count > 1 else ""} and grid.png to {outdir}')
+    sheet.save(os.path.join(outdir, 'grid.png'), title)
+    print(f'Wrote {counted(len(names) * len(shifts))} and grid.png to {outdir}')
+
+
+def counted(count: int) -> str:
+    return f'{count} picture{"s" if count > 1 else ""}'
 
 
 def shift_label(shift: tuple[float, float]) -> str:
@@ -75,11 +148,15 @@ def save_picture(picture, outdir: str, name: str, shifts: list, column: int):
     """
     from stylegan2_mspe import images
 
+    pixels = images.to_uint8(picture)
+    images.save_png(pixels, picture_path(outdir, name, shifts, column))
+    return pixels
+
+
+def picture_path(outdir: str, name: str, shifts: list, column: int) -> str:
     if column:
         name += f'-shift{shifts[column][0]:g}_{shifts[column][1]:g}'
-    pixels = images.to_uint8(picture)
-    images.save_png(pixels, os.path.join(outdir, f'{name}.png'))
-    return pixels
+    return os.path.join(outdir, f'{name}.png')
 
 
 class ContactSheet:
@@ -115,6 +192,47 @@ class ContactSheet:
             title += '' if label == '0' else f', shift {label}'
             sheet = images.captioned_grid([row[0] for row in self.rows], captions, title)
         images.save_png(sheet, path)
+
+
+# ----- pictures that do not ---------------------------------------------------------------------------------
+
+
+def tile_picker(G, shown: tuple[int, int], tile: int | None, max_memory: int | None, resume: bool):
+    """A function path → side of the tiles: --tile, else that of the picture begun there, else what fits."""
+    from stylegan2_mspe import large_picture, rendering, streaming
+
+    if tile:
+        with drawing.naming('--tile'):
+            tile = streaming.checked_tile(G, tile)
+    else:
+        usable = int(rendering.free_memory(next(G.parameters()).device) * rendering.USABLE)
+        with drawing.naming('--max-memory' if max_memory else f'--canvas={shown[0]}x{shown[1]}'):
+            within = large_picture.tile_within(G, shown[1], max_memory or usable)
+    return lambda path: tile or (large_picture.recorded_tile(path) if resume else None) or within
+
+
+def draw_in_tiles(G, names, latents, canvases, shifts, look, pick_tile, resume, outdir) -> None:
+    """Writes a file for each latent at each shift, from the top while it is drawn."""
+    from stylegan2_mspe import large_picture
+
+    for canvas in canvases:
+        large_picture.checked_box(canvas, look)
+    os.makedirs(outdir, exist_ok=True)
+    for index, name in enumerate(names):
+        ws = latents(index, index + 1)
+        for column, canvas in enumerate(canvases):
+            path = picture_path(outdir, name, shifts, column)
+            progress = lambda tiles, total, path=path: cli.progress(tiles, total, f'{path}: tiles')
+            try:
+                drawn = large_picture.draw(path, G, ws, canvas, look, pick_tile(path), resume, progress)
+            except (KeyboardInterrupt, SystemExit):
+                if os.path.exists(f'{path}.part'):
+                    print(f'Note: the rows of {path} so far are kept; the same command with --continue goes '
+                          'on.', file=sys.stderr)
+                raise
+            if not drawn:
+                print(f'Note: {path} is complete already.')
+    print(f'Wrote {counted(len(names) * len(shifts))} to {outdir}')
 
 
 if __name__ == '__main__':

@@ -10,9 +10,9 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from stylegan2_mspe import default_network, images, rendering
+from stylegan2_mspe import default_network, images, rendering, streaming
 from stylegan2_mspe.pe import Canvas
-from tests.drawn import assert_alike, expected, read, save
+from tests.drawn import assert_alike, expected, make_generator, read, save
 from tools import drawing, generate
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -236,6 +236,61 @@ def test_running_out_of_memory_is_said_so(network, monkeypatch):
     assert 0 < rendering.free_memory('cpu') < 2 ** 50
 
 
+# ----- in tiles ---------------------------------------------------------------------------------------------
+
+
+def test_tiles_make_the_whole_picture(run):
+    asked = ['--canvas=37x53', '--seeds=1', '--shift=0', '--shift=0,2.5']
+    run(*asked)
+    whole = {path.name: read(path) for path in pathlib.Path('o').glob('seed*.png')}
+    for option in ('--tile=20', '--max-memory=5M', '--continue'):
+        files, output = run(*asked, option, f'--outdir={option[2:7]}')
+        assert sorted(path.name for path in pathlib.Path(option[2:7]).iterdir()) == sorted(whole)
+        assert f'Wrote 2 pictures to {option[2:7]}' in output
+        for name, pixels in whole.items():
+            assert_alike(read(f'{option[2:7]}/{name}'), pixels)
+
+
+def test_a_window_is_that_part_of_the_whole(run):
+    run('--canvas=32x48', '--seeds=1', '--border=plane', '--noise-mode=anchored', '--noise-seed=5')
+    whole = read('o/seed0001.png')
+    run('--canvas=32x48', '--seeds=1', '--border=plane', '--noise-mode=anchored', '--noise-seed=5',
+        '--window=3,17,20x30')
+    assert_alike(read('o/seed0001.png'), whole[:, 3:23, 17:47])
+
+
+def test_large_pictures_are_drawn_in_tiles_of_one_seed(run, monkeypatch):
+    monkeypatch.setattr(generate, 'MOST_WHOLE', rendering.picture_bytes(make_generator(), 16, 16))
+    files, _ = run()
+    assert len(files) == 17
+    files, output = run('--canvas=16x20', '--outdir=p')
+    assert [path.name for path in pathlib.Path('p').iterdir()] == ['seed0000.png']
+    assert 'Wrote 1 picture to p' in output
+
+
+def test_continue_goes_on_where_an_interruption_was(run, network, monkeypatch):
+    asked = ['--canvas=40x40', '--seeds=1-2', '--tile=20']
+    run(*asked)
+    whole = {name: pathlib.Path('o', name).read_bytes() for name in ('seed0001.png', 'seed0002.png')}
+    drawn, draw = [], streaming.rendering.render
+
+    def interrupted(*args, **kwargs):
+        drawn.append(args)
+        if len(drawn) == 7:         # of eight tiles
+            raise KeyboardInterrupt
+        return draw(*args, **kwargs)
+
+    monkeypatch.setattr(streaming.rendering, 'render', interrupted)
+    result = CliRunner().invoke(generate.main, [f'--network={network[0]}', '--outdir=p', *asked])
+    assert result.exit_code == 1 and 'rows of p/seed0002.png so far are kept' in result.stderr
+    assert sorted(path.name for path in pathlib.Path('p').iterdir()) == [
+        'seed0001.png', 'seed0002.png.part', 'seed0002.png.part.json']
+    _, output = run(*asked[:2], '--continue', '--outdir=p')     # which finds out the tile
+    assert 'Note: p/seed0001.png is complete already.' in output and len(drawn) == 7 + 2
+    for name, data in whole.items():
+        assert pathlib.Path('p', name).read_bytes() == data
+
+
 # ----- with nothing named -----------------------------------------------------------------------------------
 
 
@@ -277,7 +332,7 @@ def fails(arguments, folder):
 def test_errors_leave_one_sentence_and_exit_codes(network, tmp_path):
     good = ['--outdir=o', '--seeds=0', f'--network={network[0]}']
     code, text = fails([*good, '--canvas=1000000000x1000000000'], tmp_path)
-    assert code == 1 and text.startswith('Error: --canvas=1000000000x1000000000: a picture of')
+    assert code == 1 and text.startswith('Error: --canvas=1000000000x1000000000: expected at most')
     code, text = fails([*good, '--canvas=0x16'], tmp_path)
     assert code == 2 and "found '0x16', expected HEIGHTxWIDTH" in text
     code, text = fails([*good, '--network=none.pkl'], tmp_path)
@@ -295,8 +350,28 @@ def test_errors_leave_one_sentence_and_exit_codes(network, tmp_path):
     (['--shift=1e9'], 2, 'expected pixels'),
     (['--canvas=16'], 2, 'HEIGHTxWIDTH'),
     (['--size=-1x5'], 2, 'HEIGHTxWIDTH'),
-    (['--canvas=100000x10000'], ValueError, '--canvas=100000x10000: a picture of 100000x10000 pixels takes'),
+    (['--canvas=1000000x1000000'], ValueError, '--canvas=1000000x1000000: expected at most .* in all'),
     (['--size=1x1000000000000'], ValueError, '--size=1x1000000000000'),
+    (['--canvas=16x0'], 2, 'HEIGHTxWIDTH'),
+    (['--canvas=axb'], 2, 'HEIGHTxWIDTH'),
+    (['--repeat-x=4:8'], 2, "found '4:8', expected pixels and how often to show them, such as 64:128x3"),
+    (['--repeat-x=8:4x2'], 2, 'expected pixels and how often'),
+    (['--mirror-y=4:8x0'], 2, 'expected pixels and how often'),
+    (['--repeat-x=8:20x2'], ValueError, '--repeat-x=8:20x2: a world range of 8:20: expected one that'),
+    (['--repeat-y=0:4x2', '--mirror-y=0:4x2'], ValueError, '--repeat-y, --mirror-y: found both'),
+    (['--zoom=0,0,0x4'], 2, "found '0,0,0x4', expected a box TOP,LEFT,HEIGHTxWIDTH"),
+    (['--zoom=4,4'], 2, 'expected a box'),
+    (['--zoom=16,0,4x4'], ValueError, '--zoom=16,0,4x4: found a box that is not in the picture'),
+    (['--window=0,0,1.5x4'], 2, 'expected a box'),
+    (['--window=10,0,8x8'], ValueError, 'a window of 8x8 pixels at 10,0: expected one inside .* 16x16'),
+    (['--tile=0'], 2, 'x>=1'),
+    (['--tile=3'], ValueError, '--tile: a tile of 3 pixels: expected at least 16'),
+    (['--max-memory=lots'], 2, "found 'lots', expected an amount of memory such as 2G"),
+    (['--max-memory=0'], 2, 'expected an amount of memory'),
+    (['--max-memory=1K'], ValueError, '--max-memory: 1e-06 GB of memory: expected at least .* of 16 pixels'),
+    (['--tile=16', '--noise-mode=random'], ValueError, '--noise-mode=random: expected const, anchored'),
+    (['--border=none'], 2, "'none' is not one of 'zero', 'plane'"),
+    (['--noise-seed=-1'], 2, '0<=x'),
     (['--precision=fp16', '--device=cpu'], ValueError, '--precision=fp16'),
     (['--projected-w=none.npz'], ValueError, '--projected-w=none.npz: found no such file'),
     (['--projected-w=text.npz'], ValueError, r'--projected-w=text.npz: found .* expected an .npz or .npy'),
