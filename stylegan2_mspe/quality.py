@@ -35,6 +35,9 @@ class Quality:
     def good(self) -> bool:
         return self.varied and self.confident >= LEGIBLE
 
+    def brief(self) -> str:
+        return (f'{self.confident:.0%} surely a digit, classes {min(self.shares):.1%} to {max(self.shares):.1%}')
+
     def sentence(self) -> str:
         classes = ' '.join(f'{label}:{share:.1%}' for label, share in enumerate(self.shares))
         return (f'{"good" if self.good else "not good"}; {self.confident:.1%} surely a digit, classes {classes} '

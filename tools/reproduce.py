@@ -71,7 +71,8 @@ def fig2(files, count, outdir, device):
     from stylegan2_mspe.experiments import fig2
 
     networks, files = open_networks(files, fig2.ROLES, device)
-    result = fig2.measure(networks, range(count), open_classifier(device), lambda what: batches(what, count))
+    result = fig2.measure(networks, range(count), open_classifier(device),
+                          batches('batches', count, len(networks) * len(fig2.DIRECTIONS)))
     numbers = dict(seeds=count, networks=files, shifts=fig2.SHIFTS,
                    curves=[dataclasses.asdict(curve) for curve in result.curves],
                    quality={label: each.as_dict() for label, each in result.qualities.items()})
@@ -89,7 +90,7 @@ def fig4(files, count, outdir, device):
     from stylegan2_mspe.experiments import fig4
 
     networks, files = open_networks(files, fig4.ROLES, device)
-    found = fig4.measure(networks, range(count), progress=lambda what: batches(what, count, 1))
+    found = fig4.measure(networks, range(count), progress=batches('seeds', count, len(networks), size=1))
     qualities = judge(networks, device)
     numbers = dict(seeds=count, maps=fig4.MAPS, networks=files, deviations=[each.as_dict() for each in found],
                    quality={label: each.as_dict() for label, each in qualities.items()})
@@ -109,7 +110,8 @@ def fig_a(files, count, outdir, device):
     from stylegan2_mspe.experiments import fig_a
 
     networks, files = open_networks(files, fig_a.ROLES, device)
-    tables = fig_a.measure(networks, range(count), open_classifier(device), lambda what: batches(what, count))
+    tables = fig_a.measure(networks, range(count), open_classifier(device),
+                           batches('batches', count, len(networks)))
     qualities = judge(networks, device)
     numbers = dict(seeds=count, networks=files, steps=fig_a.STEPS,
                    tables=[dataclasses.asdict(table) for table in tables],
@@ -154,14 +156,20 @@ def judge(networks, device, count=None):
     from stylegan2_mspe import quality
 
     classifier, seeds = open_classifier(device), range(count or quality.SEEDS)
-    return {label: quality.measure(G, seeds, classifier, progress=batches(f'{label}, quality', len(seeds)))
-            for label, G in networks.items()}
+    progress = batches('quality: batches', len(seeds), len(networks))
+    return {label: quality.measure(G, seeds, classifier, progress=progress) for label, G in networks.items()}
 
 
-def batches(label, count, size=32):
-    """A wrapper of a loop over batches of `count` latents that shows its progress."""
-    what = 'seeds' if size == 1 else 'batches'
-    return lambda loop: cli.progress(loop, -(-count // size), f'{label}: {what}')
+def batches(label, count, loops, size=32):
+    """What wraps each of several loops over batches of `count` latents, to show the progress of all of them."""
+    total = -(-count // size) * loops
+    shown = iter(cli.progress(range(total), total, label))
+
+    def wrap(loop):
+        for batch in loop:
+            next(shown)
+            yield batch
+    return wrap
 
 
 def finish(name, outdir, numbers, pictures, lines, claims=()):

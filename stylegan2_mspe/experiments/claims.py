@@ -33,5 +33,5 @@ def good_networks(qualities: dict[str, Quality]) -> Claim:
     """Whether the others mean anything: similarity rewards blur, and a network that draws one shape."""
     bad = [label for label, quality in qualities.items() if not quality.good]
     text = 'every network draws all ten classes, legibly, so that the numbers count'
-    found = '; '.join(f'{label}: {quality.sentence()}' for label, quality in qualities.items())
+    found = '; '.join(f'{label} {quality.brief()}' for label, quality in qualities.items())
     return Claim(text, found, not bad)

@@ -46,14 +46,16 @@ class Result:
 
 
 def measure(networks: Mapping[str, torch.nn.Module], seeds: Sequence[int], classifier: DigitClassifier,
-            progress: Callable[[str], Callable[[Iterable], Iterable]] = lambda label: iter) -> Result:
-    """Every network at every shift, round the trained size; `progress(label)` wraps a loop over batches."""
+            progress: Callable[[Iterable], Iterable] = iter) -> Result:
+    """Every network at every shift, round the trained size.
+
+    `progress` wraps each loop over batches, one for each network and direction.
+    """
     curves, qualities = [], {}
     for name, G in networks.items():
         for direction in DIRECTIONS:
             shifts = similarity.along(direction, SHIFTS)
-            alike, judged, standard = measure_shifts(G, shifts, seeds, classifier,
-                                                     progress(f'{name}, {direction}'))
+            alike, judged, standard = measure_shifts(G, shifts, seeds, classifier, progress)
             several = len(seeds) > 1
             error = alike.std(axis=1, ddof=1) / np.sqrt(len(seeds)) if several else np.zeros(len(shifts))
             kept = (judged == standard.classes.cpu().numpy()).mean(axis=1)

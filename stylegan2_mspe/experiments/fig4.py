@@ -35,8 +35,8 @@ class Deviation:
                 if field.name != 'maps'}
 
     def sentence(self) -> str:
-        return (f'{self.network}: standard deviation {self.mean:.2f} ± {self.error:.2f} of 255 over all pixels, '
-                f'{self.in_patch:.2f} where the digits are')
+        return (f'{self.network}: standard deviation {self.mean:.3g} ± {self.error:.1g} of 255 over all pixels, '
+                f'{self.in_patch:.3g} where the digits are')
 
 
 @torch.no_grad()
@@ -55,12 +55,12 @@ def noise_deviation(G: torch.nn.Module, ws: torch.Tensor, maps: int = MAPS, seed
 
 
 def measure(networks: Mapping[str, torch.nn.Module], seeds: Sequence[int], maps: int | None = None,
-            progress: Callable[[str], Callable[[Iterable], Iterable]] = lambda label: iter) -> list[Deviation]:
-    """Each network's deviations; `progress(label)` wraps a loop over the seeds."""
+            progress: Callable[[Iterable], Iterable] = iter) -> list[Deviation]:
+    """Each network's deviations; `progress` wraps each network's loop over the seeds."""
     found = []
     for name, G in networks.items():
         each = []
-        for seed in progress(name)(seeds):
+        for seed in progress(seeds):
             each.append(noise_deviation(G, rendering.seed_ws(G, [seed]), maps or MAPS, seed).float().cpu().numpy())
         stacked = np.stack(each)
         half = stacked.shape[1] // 2
@@ -77,7 +77,7 @@ def claims(found: Sequence[Deviation], qualities: dict[str, quality.Quality]) ->
     if not {'sspe', 'mspe'} <= means.keys():
         return [good_networks(qualities), needs(CLAIM, ['sspe', 'mspe'])]
     ratio = means['sspe'] / max(means['mspe'], 1e-12)
-    text = f'{means["sspe"]:.2f} against {means["mspe"]:.2f}, a ratio of {ratio:.2f}'
+    text = f'{means["sspe"]:.3g} against {means["mspe"]:.3g}, a ratio of {ratio:.2f}'
     return [good_networks(qualities), settled(CLAIM, text, ratio > 1, qualities, ['sspe', 'mspe'])]
 
 
@@ -90,6 +90,6 @@ def picture(networks: Mapping[str, torch.nn.Module], found: Sequence[Deviation],
         G = networks[each.network]
         rows.append(list(rendering.render(G, rendering.seed_ws(G, shown), None)))
         rows.append([images.to_uint8(values[None], (0, brightest)) for values in each.maps])
-        labels += [each.network, f'deviation, mean {each.mean:.2f}']
+        labels += [each.network, f'deviation, mean {each.mean:.3g}']
     return images.labelled_grid(rows, labels, [f'seed {seed}' for seed in shown],
-                                f'Standard deviation over the noise (white = {brightest:.0f} of 255)')
+                                f'Standard deviation over the noise (white = {brightest:.2g} of 255)')

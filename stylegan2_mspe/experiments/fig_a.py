@@ -31,12 +31,12 @@ class Table:
 
 
 def measure(networks: Mapping[str, torch.nn.Module], seeds: Sequence[int], classifier: DigitClassifier,
-            progress: Callable[[str], Callable[[Iterable], Iterable]] = lambda label: iter) -> list[Table]:
-    """A table for each network; `progress(label)` wraps a loop over batches."""
+            progress: Callable[[Iterable], Iterable] = iter) -> list[Table]:
+    """A table for each network; `progress` wraps each network's loop over batches."""
     shifts = [(dy, dx) for dy in STEPS for dx in STEPS]
     shape, tables = (len(STEPS), len(STEPS)), []
     for name, G in networks.items():
-        alike, classes, standard = measure_shifts(G, shifts, seeds, classifier, progress(name))
+        alike, classes, standard = measure_shifts(G, shifts, seeds, classifier, progress)
         kept = (classes == standard.classes.cpu().numpy()).mean(axis=1)
         tables.append(Table(name, alike.mean(axis=1).reshape(shape).tolist(), kept.reshape(shape).tolist()))
     return tables
