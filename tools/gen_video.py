@@ -37,12 +37,12 @@ class PathType(click.ParamType):
 @click.option('--seeds', type=drawing.SeedsType(), help='Random seeds of the keyframes  [default: 0-3]')
 @click.option('--projected-w', metavar='FILE',
               help='Latents of this .npz (key w) or .npy file as keyframes instead')
-@drawing.options('trunc', 'class', 'noise-mode')
+@drawing.options('trunc', 'class', 'noise-mode', 'noise-seed')
 @click.option('--path', 'stops', type=PathType(), default='0', metavar='PLACES',
               help="Way of the content over the canvas, in pixels of the trained picture: shifts such as "
                    "'0,0 16,16 0,32', passed at an even pace; '@HxW' after one says how much of the world is "
                    'in sight there')
-@drawing.options('canvas', 'size', 'wrap')
+@drawing.options('canvas', 'size', 'wrap', 'border')
 @click.option('--frames', type=click.IntRange(1, MAX_FRAMES),
               help=f'Length of the film  [default: {FRAMES} for each keyframe or stretch of the path]')
 @click.option('--fps', type=click.FloatRange(1, 120), default=30, show_default=True, help='Frames a second')
@@ -50,8 +50,8 @@ class PathType(click.ParamType):
 @click.option('--output', '--outfile', metavar='FILE',
               help='Film to write: .mp4 (needs imageio-ffmpeg), .gif, or a folder for numbered PNGs  '
                    '[default: ./out/video.mp4, or .gif without imageio-ffmpeg]')
-def main(network, seeds, projected_w, psi, class_idx, noise_mode, stops, box, size, wrap, frames, fps,
-         precision, device, output):
+def main(network, seeds, projected_w, psi, class_idx, noise_mode, noise_seed, stops, box, size, wrap, border,
+         frames, fps, precision, device, output):
     """Makes a film. The latents of the keyframes follow one another along a smooth closed curve; the content
     moves along --path.
 
@@ -59,6 +59,8 @@ def main(network, seeds, projected_w, psi, class_idx, noise_mode, stops, box, si
     python tools/gen_video.py --seeds=0-5                         # digits into digits, a loop
     python tools/gen_video.py --seeds=3 --path='0,0 0,64'         # once round to the right
     python tools/gen_video.py --seeds=3 --path='0 0@128x128' --size=256x256     # zooms out
+    python tools/gen_video.py --seeds=3 --path='0,0 0,-512' --canvas=64x128 --no-wrap \\
+        --border=plane --noise-mode=anchored                      # pans over a plane, noise and all
     """
     from stylegan2_mspe import images, rendering, video
     from stylegan2_mspe.keyframes import Stop, looped_latents, travelled_canvases
@@ -83,7 +85,7 @@ def main(network, seeds, projected_w, psi, class_idx, noise_mode, stops, box, si
     def draw():
         for start in range(0, frames, batch):
             part = slice(start, start + batch)
-            yield from rendering.render(G, ws[part], canvases[part], noise_mode)
+            yield from rendering.render(G, ws[part], canvases[part], noise_mode, noise_seed, border)
 
     with video.open_video(output, fps) as write:
         for picture in cli.progress(draw(), total=frames, label='Drawing'):

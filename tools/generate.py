@@ -9,6 +9,7 @@ from tools import cli, drawing
 
 MAX_SHEET = 400     # rows, or pictures of a single column, that grid.png shows
 MOST_WHOLE = 2e9    # bytes that drawing a picture at once may take
+MOST_LEAKS = 4      # latents of a leak map, whose levels are all held at a time
 
 
 def repeat_options(program):
@@ -50,10 +51,13 @@ def repeat_options(program):
 @click.option('--continue', 'resume', is_flag=True,
               help='Go on with the pictures that were interrupted while they were drawn in tiles; expects '
                    'the same options')
+@click.option('--leak-map', is_flag=True,
+              help='Also write leak.png: what zero padding changes (against --border=plane), level by level, '
+                   'as a share of the deviation there')
 @drawing.options('precision', 'device')
 @click.option('--outdir', default='./out', show_default=True, help='Folder for the pictures')
-def main(network, seeds, projected_w, psi, class_idx, shifts, tile, max_memory, resume, precision, device,
-         outdir, noise_mode, noise_seed, border, window, **framing):
+def main(network, seeds, projected_w, psi, class_idx, shifts, tile, max_memory, resume, leak_map, precision,
+         device, outdir, noise_mode, noise_seed, border, window, **framing):
     """Draws pictures from a network. With no option at all: seeds 0-15 of the newest, or the bundled,
     network.
 
@@ -84,12 +88,16 @@ def main(network, seeds, projected_w, psi, class_idx, shifts, tile, max_memory, 
     drawing.note_extrapolation(G, canvases)
 
     look = Look(noise_mode=noise_mode, noise_seed=noise_seed, border=border, window=window)
+    if in_tiles and leak_map:
+        raise ValueError('--leak-map: found a picture drawn in tiles, expected one that is drawn whole')
     if in_tiles:
         pick_tile = tile_picker(G, shown, tile, max_memory, resume)
         draw_in_tiles(G, names, latents, canvases, shifts, look, pick_tile, resume, outdir)
     else:
         title = f'{os.path.basename(network)}, {shown[0]} x {shown[1]}'
         draw_sheet(G, names, latents, canvases, shifts, look, captions, title, outdir)
+        if leak_map:
+            draw_leak_maps(G, latents(0, min(len(names), MOST_LEAKS)), canvases, shifts, look, outdir)
 
 
 def canvas_of(G, shift, box, size, wrap, zoom, repeat_y, repeat_x, mirror_y, mirror_x):
@@ -132,6 +140,19 @@ def draw_sheet(G, names, latents, canvases, shifts, look, captions, title, outdi
             sheet.add(index, column, save_picture(picture, outdir, names[index], shifts, column))
     sheet.save(os.path.join(outdir, 'grid.png'), title)
     print(f'Wrote {counted(len(names) * len(shifts))} and grid.png to {outdir}')
+
+
+def draw_leak_maps(G, ws, canvases, shifts, look, outdir) -> None:
+    """Writes leak.png of each canvas, the root mean square over the latents."""
+    from stylegan2_mspe import images
+    from stylegan2_mspe.leak import leak_map
+    from stylegan2_mspe.leak_picture import leak_picture
+
+    for column, canvas in enumerate(canvases):
+        path = picture_path(outdir, 'leak', shifts, column)
+        leak = leak_map(G, ws, canvas, look.noise_mode, look.noise_seed)
+        images.save_png(leak_picture(leak, f'What zero padding changes, over {counted(len(ws))}'), path)
+        print(f'Wrote {path}')
 
 
 def counted(count: int) -> str:

@@ -79,6 +79,17 @@ def test_the_view_widens(run, network):
     assert output.count('extrapolated') == 1
 
 
+def test_a_pan_over_a_plane_moves_the_picture_and_nothing_else(run):
+    asked = ['--seeds=1', '--path=0 -8,-16', '--canvas=24x32', '--frames=3', '--no-wrap', '--border=plane']
+    found, _ = run(*asked, '--noise-mode=anchored', '--noise-seed=3')
+    for earlier, later in zip(found, found[1:]):            # by 4 x 8 pixels, whole coarsest cells
+        assert_alike(later[:, :-4, :-8], earlier[:, 4:, 8:])
+    other, _ = run(*asked, '--noise-mode=anchored', '--noise-seed=4')
+    assert np.abs(other.astype(int) - found).mean() > 0.5
+    still, _ = run(*asked, '--noise-mode=const')
+    assert np.abs(still[1][:, :-4, :-8].astype(int) - still[0][:, 4:, 8:]).mean() > 0.5
+
+
 def test_projected_latents_and_classes(run, network, tmp_path):
     G = network[1]
     ws = G.mapping(torch.randn([2, 8], generator=torch.Generator().manual_seed(0)), None)

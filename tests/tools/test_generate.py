@@ -291,6 +291,15 @@ def test_continue_goes_on_where_an_interruption_was(run, network, monkeypatch):
         assert pathlib.Path('p', name).read_bytes() == data
 
 
+def test_the_leak_of_every_column_is_written(run):
+    files, output = run('--seeds=0-5', '--shift=0', '--shift=4,0', '--leak-map')
+    assert {'leak.png', 'leak-shift4_0.png'} <= set(files) and 'Wrote o/leak.png' in output
+    first, second = read('o/leak.png'), read('o/leak-shift4_0.png')
+    assert first.shape == second.shape and (first != second).any()
+    with pytest.raises(ValueError, match='--leak-map: found a picture drawn in tiles'):
+        run('--leak-map', '--tile=16')
+
+
 # ----- with nothing named -----------------------------------------------------------------------------------
 
 
