@@ -130,6 +130,7 @@ class TrainingConfig:
     ema_ramp: float | None = None       # share of the training so far that bounds it; None = no ramp
     random_resize: tuple[int, ...] = () # sizes G is rendered at, one drawn per step; () = the trained one
     random_shift: bool = False          # G's content is moved by a shift drawn per step, and rolled back for D
+    random_margin: float = 0            # part of G's pictures that are drawn without a border (plane mode)
     aug: str = 'noaug'                  # noaug, ada = a strength that adapts, fixed
     augpipe: str = 'bgc'                # which transformations, a name of augpipes.PIPES
     augment_p: float = 0                # probability of each transformation; of ada at the start

@@ -118,7 +118,7 @@ class StyleGAN2Loss:
         ws = self._mix_styles(self.G_mapping(z, c), z, c)
         if self.step_canvas is None:
             return self.G_synthesis(ws), ws
-        return self.step_canvas.back(self.G_synthesis(ws, canvas=self.step_canvas.canvas)), ws
+        return self.step_canvas.draw(self.G_synthesis, ws), ws
 
     def _mix_styles(self, ws, z, c):
         """With the given probability, the layers from a random one on take another latent's style.

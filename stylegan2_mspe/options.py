@@ -46,6 +46,8 @@ def check(options: dict) -> None:
     for name in ('kimg', 'tick'):
         if asked(name) is not None and not 0 < asked(name) < float('inf'):
             raise ValueError(f'{flag(name)}={asked(name)}: expected thousands of images, above 0')
+    if not 0 <= (asked('random_margin') or 0) <= 1:
+        raise ValueError(f'--random-margin={asked("random_margin")}: expected a part of the pictures, 0 to 1')
     if (asked('seed') or 0) >= 2 ** 32:
         raise ValueError(f'--seed={asked("seed")}: expected at most {2 ** 32 - 1}')
     if any(character in '/\\\0' or not character.isprintable() for character in asked('desc') or ''):
@@ -105,7 +107,7 @@ def resolve(options: dict, dataset: DatasetInfo, device: str = 'cpu') -> Trainin
         kimg=given('kimg', row.kimg), batch=batch, batch_gpu=batch_gpu, num_gpus=gpus, lr=row.lr,
         gamma=given('gamma', row.gamma), pl_weight=row.pl, style_mixing=row.mixing, ema_kimg=row.ema,
         ema_ramp=None if resumed else row.ramp, random_resize=tuple(given('random_resize', ())),
-        random_shift=given('random_shift', row.shift),
+        random_shift=given('random_shift', row.shift), random_margin=given('random_margin', 0.),
         aug=given('aug', row.aug), augpipe=given('augpipe', 'bgc'), augment_p=given('p', 0.),
         ada_target=given('target', .6), ada_kimg=100 if resumed else 500,
         resume=resumed, seed=given('seed', 0), device=device, tick=given('tick', 4),
@@ -214,6 +216,8 @@ def describe(options: dict, data_name: str) -> str:
         parts.append('resize' + ','.join(str(size) for size in asked('random_resize')))
     if asked('random_shift') is not None:
         parts.append('shift' if asked('random_shift') else 'noshift')
+    if asked('random_margin') is not None:
+        parts.append(f'margin{_number(asked("random_margin"))}')
     return '-'.join(part for part in [*parts, asked('desc')] if part)
 
 

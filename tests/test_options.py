@@ -64,6 +64,7 @@ def test_float32_has_neither_half_precision_nor_a_clamp():
     assert (config.g_fp16_res, config.d_fp16_res, config.conv_clamp) == (0, 0, None)
     assert not made(cfg='mspe-small').random_shift and made(cfg='mspe-small', random_shift=True).random_shift
     assert made(cfg='mspe-plus-small').random_shift
+    assert made().random_margin == 0 and made(random_margin=.5).random_margin == .5
     config = made(cfg='mspe-small')
     assert (config.g_fp16_res, config.d_fp16_res, config.conv_clamp) == (4, 3, 256)
 
@@ -87,6 +88,7 @@ def test_images_per_pass(options, batch, batch_gpu):
         (dict(cfg='mspe-small'), 'digits-mspe-small'),
         (dict(cfg='mspe-small', random_shift=True), 'digits-mspe-small-shift'),
         (dict(cfg='mspe-plus-small', random_shift=False), 'digits-mspe-plus-small-noshift'),
+        (dict(cfg='mspe-small', random_margin=.25), 'digits-mspe-small-margin0.25'),
         (
             dict(cfg='paper256', mirror=True, gamma=0.5, kimg=1000, batch=8, aug='noaug'),
             'digits-mirror-paper256-gamma0.5-kimg1000-batch8-noaug',
@@ -153,6 +155,7 @@ def test_augmentation(options, expected):
         (dict(batch_gpu=5), '--batch-gpu=5: expected a divisor of 32'),
         (dict(batch=6), '--batch=6: gives 6 images per pass, expected a multiple of 4'),
         (dict(batch_gpu=-1), '--batch-gpu=-1: expected at least 1'),
+        (dict(random_margin=1.5), '--random-margin=1.5: expected a part of the pictures, 0 to 1'),
         (dict(gpus=3), '--gpus=3: expected a power of two'),
         (dict(gpus=2), '--gpus=2: training on several GPUs is not built yet'),
         (dict(metrics=('fid50k_full',)), '--metrics=fid50k_full: metrics are not built yet'),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from stylegan2_mspe import config, networks
+from stylegan2_mspe import config, networks, rendering
 from stylegan2_mspe.step_canvas import SHIFTED, StepCanvas, step_canvas
 from tests import tiny
 from tests.golden import fill
@@ -77,6 +77,27 @@ def test_whole_cells_of_the_coarsest_level_come_back_the_same_but_for_the_border
     assert coordinates.x.tolist() == [3, 0, 1, 2] and coordinates.y.tolist() == [0, 1, 2, 3]
     near, far = ((each - straight).abs().mean() for each in (by_cells, between))
     assert 0 < near < far
+
+
+@pytest.mark.parametrize('size, shift', [(16, (0, 0)), (24, (3, 8))])
+def test_a_part_of_the_pictures_is_drawn_without_a_border(size, shift):
+    G = fill(networks.Generator(8, 0, 8, 16, 3, mapping_kwargs=dict(num_layers=2),
+                                synthesis_kwargs=dict(channel_base=128, channel_max=8, pe='mspe'))).double()
+    for block in (G.synthesis.b4, G.synthesis.b8, G.synthesis.b16):     # noise is fresh, and must not be here
+        for layer in block.children():
+            layer.use_noise = False
+    ws = G.mapping(torch.randn([8, 8], generator=torch.Generator().manual_seed(1)), None)
+    for margin, count in ((.25, 2), (1, 8), (0, 0)):
+        step = StepCanvas(16, size, shift, margin)
+        pictures = step.draw(G.synthesis, ws)
+        for part, border in ((slice(0, count), 'plane'), (slice(count, None), 'zero')):
+            if len(ws[part]):
+                place = rendering.bordered(step.canvas, border, 16)
+                expected = step.back(G.synthesis(ws[part], canvas=place))
+                assert (pictures[part] - expected).abs().max() < 1e-12 * expected.std()
+    assert drawn(3, random_margin=.25) == [StepCanvas(16, 16, (0, 0), .25)] * 3
+    sizes = {each.size for each in drawn(60, random_margin=.5, random_resize=(12, 16))}
+    assert sizes == {12, 16}
 
 
 def test_the_preset_shifts():

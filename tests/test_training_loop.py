@@ -172,7 +172,8 @@ def test_frozen_layers_keep_their_weights(data):
     assert kept == {'b16.fromrgb.weight', 'b16.fromrgb.bias', 'b16.conv0.weight', 'b16.conv0.bias'}
 
 
-@pytest.mark.parametrize('wish', [dict(random_resize=(12, 24)), dict(random_shift=True)])
+@pytest.mark.parametrize('wish', [dict(random_resize=(12, 24)), dict(random_shift=True),
+                                  dict(random_margin=.5)])
 def test_steps_on_other_canvases_train(data, wish):
     training = build(data, **wish)
     before = weights(training, 'G')

@@ -70,6 +70,8 @@ def metric_names(ctx, param, value):
               help='Draw each step at one of these sizes, such as 256,320,384,448,512')
 @click.option('--random-shift', type=bool, metavar='BOOL', help='Move the content at most steps, by whole '
               "pixels round the picture, and roll it back for D  [default: the preset's]")
+@click.option('--random-margin', type=float, metavar='P', help='Draw this part of the pictures without a '
+              'border, as the inside of a larger canvas is  [default: 0]')
 @click.option('--aug', type=click.Choice(['noaug', 'ada', 'fixed']),
               help="Augment what D sees: never, as much as D needs, always alike  [default: the preset's]")
 @click.option('--p', type=float, metavar='P', help='Its probability, with and only with --aug=fixed')
