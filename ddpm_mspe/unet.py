@@ -26,7 +26,7 @@ class UNet(nn.Module):
     the normalisation. pe: plan, as of the generator; pe_kwargs: options of its encodings.
     """
 
-    def __init__(self, img_resolution: int, img_channels: int, channels: int = 128,
+    def __init__(self, *, img_resolution: int, img_channels: int, channels: int = 128,
                  multipliers: Sequence[int] = (1, 2, 2, 2), blocks: Sequence[int] = (2, 2, 2, 2),
                  attention: Sequence[int] = (8,), dropout: float = 0.1, groups: int = 32,
                  pe: str = 'none', pe_kwargs: dict | None = None):

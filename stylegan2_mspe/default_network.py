@@ -16,7 +16,7 @@ ROLES = {   # of networks in the box that were trained alike on Color-MNIST, for
     'mspe-resize': 'mspe-small-resize-colormnist.pkl',
     'mspe-plus': 'mspe-plus-small-colormnist.pkl',
 }
-SNAPSHOT = re.compile(r'network-snapshot-(\d+)\.pkl')
+SNAPSHOT = re.compile(r'network-snapshot-(\d+)\.(\w+)')
 
 
 def default_network(runs: str = './training-runs') -> str:
@@ -24,18 +24,25 @@ def default_network(runs: str = './training-runs') -> str:
 
     Raises ValueError where there is neither.
     """
-    for _, path in run_folder.runs(runs):
-        snapshot = newest_snapshot(path)
-        if snapshot:
-            return snapshot
-    return bundled_network(f'no network-snapshot-*.pkl under {runs}')
+    return newest_network(runs) or bundled_network(f'no network-snapshot-*.pkl under {runs}')
 
 
-def newest_snapshot(run: str) -> str | None:
+def newest_network(runs: str, suffix: str = 'pkl') -> str | None:
+    """The newest snapshot of the newest run that has one, or None."""
+    snapshots = (newest_snapshot(path, suffix) for _, path in run_folder.runs(runs))
+    return next(filter(None, snapshots), None)
+
+
+def newest_snapshot(run: str, suffix: str = 'pkl') -> str | None:
     """The snapshot of a run that has seen most pictures, or None."""
-    found = [(int(match[1]), str(path)) for path in pathlib.Path(run).iterdir()
-             if (match := SNAPSHOT.fullmatch(path.name))]
-    return max(found)[1] if found else None
+    found = all_snapshots(run, suffix)
+    return found[-1][1] if found else None
+
+
+def all_snapshots(run: str, suffix: str = 'pkl') -> list[tuple[int, str]]:
+    """(kimg, path) of every snapshot of a run, in their order."""
+    return sorted((int(match[1]), str(path)) for path in pathlib.Path(run).iterdir()
+                  if (match := SNAPSHOT.fullmatch(path.name)) and match[2] == suffix)
 
 
 def bundled_network(why: str = 'no network named') -> str:

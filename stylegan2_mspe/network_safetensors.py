@@ -43,6 +43,8 @@ def load_safetensors(f: str | os.PathLike | IO[bytes]) -> dict[str, Any]:
     name, data = network_file.read(f)
     with network_file.sentences(name):
         tensors, metadata = read_tensors(data)
+        if 'ddpm_mspe' in metadata:
+            raise Refused("holds a diffusion model, expected a GAN's networks")
         if not isinstance(metadata.get(METADATA), str):
             raise Refused(f'has no {METADATA!r} among its metadata, to say what networks its tensors are of')
         record = json.loads(metadata[METADATA])

@@ -9,7 +9,8 @@ from tests.golden import draw
 
 def make_unet(pe='mspe', img_resolution=16, img_channels=3, **kwargs):
     options = dict(channels=8, multipliers=(1, 2, 2), blocks=(0, 1, 2), attention=(4,), dropout=0.2, groups=4)
-    return fill_unet(UNet(img_resolution, img_channels, pe=pe, **{**options, **kwargs}))
+    return fill_unet(UNet(img_resolution=img_resolution, img_channels=img_channels, pe=pe,
+                         **{**options, **kwargs}))
 
 
 @torch.no_grad()

@@ -24,7 +24,7 @@ def positions(net):
 
 def test_the_papers_network():
     """Ho et al.'s counts: four levels 64 to 8, two blocks down and three up at each, attention at 8 only."""
-    net = UNet(64, 3, pe='mspe')
+    net = UNet(img_resolution=64, img_channels=3, pe='mspe')
     blocks = [part for part in net.modules() if isinstance(part, unet.ResidualBlock)]
     attention = [name for name, part in net.named_modules() if isinstance(part, unet.Attention)]
     assert len(blocks) == 4 * 2 + 2 + 4 * 3

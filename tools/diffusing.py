@@ -1,0 +1,79 @@
+"""What the programs of the diffusion model share: options, opening a network, how many pictures at a time."""
+
+import pathlib
+
+import click
+
+from tools import cli, drawing
+
+RUNS = './ddpm-runs'            # apart from the GAN's, so that neither takes the other's for its newest
+BUNDLED = pathlib.Path(__file__).parents[1] / 'ddpm_mspe' / 'pretrained' / 'ddpm64-small-mspe.safetensors'
+MOST = 64                       # pictures at a time
+
+OPTIONS = {
+    'network': click.option('--network', metavar='FILE', help='Network of train_ddpm.py, file or URL  '
+                            f'[default: newest snapshot under {RUNS}, else the bundled one]'),
+    'sampler': click.option('--sampler', type=click.Choice(['ancestral', 'ddim']), default='ddim',
+                            show_default=True, help="Ho et al.'s, or DDIM"),
+    'steps': click.option('--steps', type=click.IntRange(min=1), metavar='N',
+                          help='Steps from noise to picture; all of the schedule is best and slowest'),
+    'eta': click.option('--eta', type=click.FloatRange(0, 1), metavar='X', help='How much noise each step '
+                        'draws  [default: 1 for ancestral, 0 for ddim]'),
+}
+
+
+def options(*names: str):
+    """Adds the shared options of those names to a program."""
+    def add(program):
+        for name in reversed(names):
+            program = OPTIONS[name](program)
+        return program
+    return add
+
+
+def open_network(network: str | None, device: str, precision: str):
+    """(unet, diffusion, path): of that file or of the default one, which is said; ready on the device."""
+    from ddpm_mspe import sampling
+    from ddpm_mspe.unet_file import load_unet
+    from stylegan2_mspe.default_network import newest_network
+
+    where = cli.pick_device(device)
+    network = network or newest_network(RUNS, 'safetensors') or str(BUNDLED)
+    print(f'Network: {network}')
+    saved = load_unet(network)
+    return sampling.prepare(saved.unet, where, precision), saved.diffusion, network
+
+
+def batch_that_fits(unet, canvas, asked_by: str) -> int:
+    """How many pictures to draw at a time. Raises ValueError in the words of `asked_by` where none fits."""
+    from ddpm_mspe import sampling
+    from stylegan2_mspe import rendering
+
+    needed = sampling.picture_bytes(unet, canvas)
+    usable = int(rendering.free_memory(next(unet.parameters()).device) * rendering.USABLE)
+    if needed > usable:
+        raise ValueError(f'{asked_by}: a picture takes about {needed / 1e9:.3g} GB and {usable / 1e9:.3g} GB '
+                         'are free; expected a smaller one')
+    return max(1, min(MOST, usable // max(needed, 1)))
+
+
+def check_steps(steps: int | None, diffusion) -> None:
+    """Raises ValueError for more steps than the schedule has."""
+    if steps is not None and steps > diffusion.steps:
+        raise ValueError(f'--steps={steps}: expected 1 to {diffusion.steps}, the steps of the schedule')
+
+
+def counting(total: int, label: str):
+    """One progress line over the steps of several batches: a function that wraps each loop.
+
+    total: steps in all.
+    """
+    import itertools
+
+    ticks = cli.progress(itertools.repeat(None, total), total=total, label=label)
+
+    def wrap(steps):
+        for step in steps:
+            next(ticks, None)
+            yield step
+    return wrap
