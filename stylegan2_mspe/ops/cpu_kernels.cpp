@@ -9,6 +9,10 @@
 #include <cstring>
 #include <vector>
 
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
+
 namespace {
 
 // Sixteen channels at a time; the compiler maps this to whatever vectors the processor has.
@@ -27,20 +31,31 @@ inline floats load(const float* from) {
 }
 
 inline floats load(const uint16_t* from) {
+#ifdef __AVX512F__
+    return (floats)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i*)from)), 16);
+#else
     halves value;
     std::memcpy(&value, from, sizeof value);
     return (floats)(__builtin_convertvector(value, words) << 16);
+#endif
 }
 
 inline void store(float* to, floats value) { std::memcpy(to, &value, sizeof value); }
 
 inline void store(uint16_t* to, floats value) {
+#ifdef __AVX512BF16__
+    const __m256bh result = _mm512_cvtneps_pbh((__m512)value);              // makes 0 of numbers below 1e-38
+    std::memcpy(to, &result, sizeof result);
+#else
     const words bits = (words)value;
     const words rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;       // to nearest, ties to even
     const words nan = (words)(value != value);
     const halves result = __builtin_convertvector((nan & 0x7fc0) | (~nan & rounded), halves);
     std::memcpy(to, &result, sizeof result);
+#endif
 }
+
+inline void add_to(float* to, floats value) { store(to, load(to) + value); }
 
 inline float load_one(const float* from) { return *from; }
 
@@ -59,9 +74,7 @@ inline void store_one(uint16_t* to, float value) {
     *to = value != value ? 0x7fc0 : (uint16_t)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
 }
 
-inline floats select(ints mask, floats yes, floats no) {
-    return (floats)((mask & (ints)yes) | (~mask & (ints)no));
-}
+inline floats select(ints mask, floats yes, floats no) { return mask ? yes : no; }
 
 // The sum of the sixteen, by halves.
 inline float total(floats value) {
@@ -123,13 +136,16 @@ void epilogue_forward(const Epilogue& e, const T* x, T* y, int threads) {
     for (int64_t row = 0; row < e.count * e.height; row++) {
         for (int64_t channel = 0; channel < e.channels; channel += LANES) {
             const EpilogueRow r(e, row / e.height, row % e.height, channel);
-            const int64_t start = row * e.width * e.channels + channel;
-            for (int64_t j = 0; j < e.width; j++) {
-                const floats u = r.before_activation(load(x + start + j * e.channels), j);
+            const int64_t width = e.width, step = e.channels;       // not read again after every store
+            const T* from = x + row * width * step + channel;
+            T* to = y + row * width * step + channel;
+#pragma GCC unroll 4
+            for (int64_t j = 0; j < width; j++) {
+                const floats u = r.before_activation(load(from + j * step), j);
                 floats v = u * select(u > 0, gain, bent);
                 v = select(v > limit, limit, select(v < -limit, -limit, v));
                 if (r.encoding) v += gamma * load(r.encoding + j * r.encoding_step);
-                store(y + start + j * e.channels, v);
+                store(to + j * step, v);
             }
         }
     }
@@ -149,14 +165,20 @@ void epilogue_backward(const Epilogue& e, const T* x, const T* gy, T* gx, float*
         const int64_t sample = task / bands;
         const int64_t first = task % bands * band, last = std::min(first + band, e.height);
         const int64_t above = sample * e.height;        // rows of the samples before
-        if (gnoise) std::fill(gnoise + (above + first) * e.width, gnoise + (above + last) * e.width, 0.0f);
-        for (int64_t channel = 0; channel < e.channels; channel += LANES) {
-            floats gscale{}, gbias{}, ggamma{};
-            for (int64_t i = first; i < last; i++) {
+        float* out = sums + task * 3 * e.channels;
+        std::fill(out, out + 3 * e.channels, 0.0f);
+        const int64_t width = e.width, step = e.channels;
+        std::vector<floats> line(gnoise ? width : 0);
+        floats* const noise = gnoise ? line.data() : nullptr;
+        for (int64_t i = first; i < last; i++) {
+            std::fill(line.begin(), line.end(), floats{});
+            for (int64_t channel = 0; channel < e.channels; channel += LANES) {
                 const EpilogueRow r(e, sample, i, channel);
-                const int64_t pixels = (above + i) * e.width, start = pixels * e.channels + channel;
-                for (int64_t j = 0; j < e.width; j++) {
-                    const int64_t at = start + j * e.channels;
+                const int64_t start = (above + i) * width * step + channel;
+                floats gscale{}, gbias{}, ggamma{};
+#pragma GCC unroll 4
+                for (int64_t j = 0; j < width; j++) {
+                    const int64_t at = start + j * step;
                     const floats input = load(x + at), gradient = load(gy + at);
                     const floats u = r.before_activation(input, j);
                     const floats factor = select(u > 0, gain, bent), v = u * factor;
@@ -165,14 +187,15 @@ void epilogue_backward(const Epilogue& e, const T* x, const T* gy, T* gx, float*
                     if (r.encoding) ggamma += gradient * load(r.encoding + j * r.encoding_step);
                     gscale += g * input;
                     gbias += g;
-                    if (gnoise) gnoise[pixels + j] += total(g);
+                    if (noise) noise[j] += g;
                     store(gx + at, g * r.scale);
                 }
+                add_to(out + channel, gscale);
+                add_to(out + e.channels + channel, gbias);
+                add_to(out + 2 * e.channels + channel, ggamma);
             }
-            float* out = sums + task * 3 * e.channels + channel;
-            store(out, gscale);
-            store(out + e.channels, gbias);
-            store(out + 2 * e.channels, ggamma);
+            for (int64_t j = 0; j < (int64_t)line.size(); j++)
+                gnoise[(above + i) * width + j] = total(line[j]);
         }
     }
 }
@@ -188,8 +211,10 @@ void scale_forward(const T* x, const float* scale, T* y, int64_t count, int64_t 
         const int64_t first = task % bands * band, last = std::min(first + band, pixels);
         for (int64_t channel = 0; channel < channels; channel += LANES) {
             const floats factor = load(scale + sample * channels + channel);
-            for (int64_t pixel = sample * pixels + first; pixel < sample * pixels + last; pixel++)
-                store(y + pixel * channels + channel, load(x + pixel * channels + channel) * factor);
+            const int64_t end = (sample * pixels + last) * channels;
+#pragma GCC unroll 4
+            for (int64_t at = (sample * pixels + first) * channels + channel; at < end; at += channels)
+                store(y + at, load(x + at) * factor);
         }
     }
 }
@@ -204,8 +229,9 @@ void scale_backward(const T* x, const float* scale, const T* gy, T* gx, float* g
         const int64_t sample = task / blocks, channel = task % blocks * LANES;
         const floats factor = load(scale + sample * channels + channel);
         floats total{};
-        for (int64_t pixel = sample * pixels; pixel < (sample + 1) * pixels; pixel++) {
-            const int64_t at = pixel * channels + channel;
+        const int64_t end = (sample + 1) * pixels * channels;
+#pragma GCC unroll 4
+        for (int64_t at = sample * pixels * channels + channel; at < end; at += channels) {
             const floats gradient = load(gy + at);
             total += gradient * load(x + at);
             store(gx + at, gradient * factor);
@@ -233,62 +259,100 @@ struct Taps {
         }
         begin.push_back(from.size());
     }
+
+    int64_t count(int64_t output) const { return begin[output + 1] - begin[output]; }
+
+    // Whether `other` is made with the weights of `output` and of inputs `shift` further on.
+    bool alike(int64_t output, int64_t other, int64_t shift) const {
+        if (count(output) != count(other)) return false;
+        for (int64_t a = begin[output], b = begin[other]; a < begin[output + 1]; a++, b++)
+            if (weight[a] != weight[b] || from[a] + shift != from[b]) return false;
+        return true;
+    }
 };
 
-// out[at] = the sum over taps of weight[tap] * in[from[tap] * stride + at], for at < length.
-// K is the number of taps; 0 = any, namely `taps`.
+// Outputs that are made alike: each `step` outputs on, of inputs `shift` further on.
+struct Run {
+    int64_t first, count, step, shift;
+};
+
+// All outputs of an axis, which are few runs and their margins.
+std::vector<Run> runs_of(const Taps& axis, int64_t up, int64_t down, int64_t outputs) {
+    std::vector<Run> runs;
+    for (int64_t phase = 0; phase < std::min(up, outputs); phase++)
+        for (int64_t out = phase; out < outputs; out += up) {
+            Run* last = out > phase ? &runs.back() : nullptr;
+            if (last && axis.alike(out - up, out, down)) last->count++;
+            else runs.push_back({out, 1, up, down});
+        }
+    return runs;
+}
+
+// out[n * out_step + at] = the sum over taps of weight[tap] * in[from[tap] * stride + n * in_step + at],
+// for n < count and at < length. K is the number of taps; 0 = any, namely `taps`.
 template <int K, class T, class U>
-inline void weighted_sum(const T* in, const int64_t* from, const float* weight, int64_t taps, int64_t stride,
-                         int64_t length, U* out) {
-    const int64_t count = K ? K : taps;
-    int64_t at = 0;
-    for (; at + LANES <= length; at += LANES) {
-        floats total{};
-        for (int64_t tap = 0; tap < count; tap++)
-            total += load(in + from[tap] * stride + at) * weight[tap];
-        store(out + at, total);
+inline void weighted_sums(const T* in, const int64_t* from, const float* weight, int64_t taps, int64_t stride,
+                          int64_t count, int64_t in_step, int64_t out_step, int64_t length, U* out) {
+    const int64_t many = K ? K : taps;
+    floats weights[K ? K : 1];
+    const T* starts[K ? K : 1];
+    for (int tap = 0; tap < K; tap++) {         // kept in registers
+        weights[tap] = splat(weight[tap]);
+        starts[tap] = in + from[tap] * stride;
     }
-    for (; at < length; at++) {
-        float total = 0;
-        for (int64_t tap = 0; tap < count; tap++)
-            total += load_one(in + from[tap] * stride + at) * weight[tap];
-        store_one(out + at, total);
+    for (int64_t n = 0; n < count; n++) {
+        int64_t at = 0;
+#pragma GCC unroll 2
+        for (; at + LANES <= length; at += LANES) {
+            floats total{};
+            for (int64_t tap = 0; tap < many; tap++)
+                total += K ? load(starts[tap] + n * in_step + at) * weights[tap]
+                           : load(in + from[tap] * stride + n * in_step + at) * weight[tap];
+            store(out + n * out_step + at, total);
+        }
+        for (; at < length; at++) {
+            float total = 0;
+            for (int64_t tap = 0; tap < many; tap++)
+                total += load_one(in + from[tap] * stride + n * in_step + at) * weight[tap];
+            store_one(out + n * out_step + at, total);
+        }
     }
 }
 
-// The same with the usual numbers of taps, [1, 3, 3, 1] with and without zeros, known to the compiler.
+// The same for one run, with the usual numbers of taps, [1, 3, 3, 1] with and without zeros, known to the
+// compiler. A run of neighbours is one long sum.
 template <class T, class U>
-inline void weighted_sum(const T* in, const Taps& axis, int64_t output, int64_t stride, int64_t length,
-                         U* out) {
-    const int64_t begin = axis.begin[output], taps = axis.begin[output + 1] - begin;
-    const int64_t* from = axis.from.data() + begin;
-    const float* weight = axis.weight.data() + begin;
-    switch (taps) {
-        case 2: return weighted_sum<2>(in, from, weight, taps, stride, length, out);
-        case 4: return weighted_sum<4>(in, from, weight, taps, stride, length, out);
-        default: return weighted_sum<0>(in, from, weight, taps, stride, length, out);
-    }
+inline void weighted_sums(const T* in, const Taps& axis, const Run& run, int64_t stride, U* out) {
+    const int64_t* from = axis.from.data() + axis.begin[run.first];
+    const float* weight = axis.weight.data() + axis.begin[run.first];
+    const int64_t taps = axis.count(run.first);
+    const bool dense = run.step == 1 && run.shift == 1;
+    const int64_t count = dense ? 1 : run.count, length = dense ? run.count * stride : stride;
+    out += run.first * stride;
+    const auto sums = taps == 2 ? weighted_sums<2, T, U>
+                    : taps == 4 ? weighted_sums<4, T, U> : weighted_sums<0, T, U>;
+    sums(in, from, weight, taps, stride, count, run.shift * stride, run.step * stride, length, out);
 }
 
 // upfirdn2d with a separable filter (correlation): down the columns into one row of floats, then along it.
 // sizes: count, height, width, out_height, out_width, channels.
 template <class T>
-void resample(const T* x, T* y, const Taps& vertical, const Taps& horizontal, const int64_t* sizes,
-              int threads) {
+void resample(const T* x, T* y, const Taps& vertical, const Taps& horizontal, const std::vector<Run>& runs,
+              const int64_t* sizes, int threads) {
     const int64_t count = sizes[0], height = sizes[1], width = sizes[2];
     const int64_t out_height = sizes[3], out_width = sizes[4], channels = sizes[5];
+    const int64_t length = width * channels;
 #pragma omp parallel num_threads(threads)
     {
-        std::vector<float> line(width * channels);
+        std::vector<float> line(length);
 #pragma omp for
         for (int64_t row = 0; row < count * out_height; row++) {
-            const int64_t length = width * channels;
             const T* picture = x + row / out_height * height * length;
-            weighted_sum(picture, vertical, row % out_height, length, length, line.data());
-            for (int64_t j = 0; j < out_width; j++) {
-                T* pixel = y + (row * out_width + j) * channels;
-                weighted_sum(line.data(), horizontal, j, channels, channels, pixel);
-            }
+            // As an axis of pixels that are as wide as a row, one output of it, written to the line.
+            const int64_t i = row % out_height;
+            weighted_sums(picture, vertical, {i, 1, 0, 0}, length, line.data() - i * length);
+            for (const Run& run : runs)
+                weighted_sums(line.data(), horizontal, run, channels, y + row * out_width * channels);
         }
     }
 }
@@ -330,8 +394,9 @@ void mspe_resample(const void* x, void* y, const float* y_filter, const float* x
                    const int64_t* y_axis, const int64_t* x_axis, int bfloat16, int threads) {
     const Taps vertical(y_filter, y_axis[0], y_axis[1], y_axis[2], y_axis[3], sizes[1], sizes[3]);
     const Taps horizontal(x_filter, x_axis[0], x_axis[1], x_axis[2], x_axis[3], sizes[2], sizes[4]);
-    bfloat16 ? resample((const uint16_t*)x, (uint16_t*)y, vertical, horizontal, sizes, threads)
-             : resample((const float*)x, (float*)y, vertical, horizontal, sizes, threads);
+    const std::vector<Run> runs = runs_of(horizontal, x_axis[1], x_axis[2], sizes[4]);
+    bfloat16 ? resample((const uint16_t*)x, (uint16_t*)y, vertical, horizontal, runs, sizes, threads)
+             : resample((const float*)x, (float*)y, vertical, horizontal, runs, sizes, threads);
 }
 
 }

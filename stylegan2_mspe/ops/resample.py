@@ -1,8 +1,7 @@
-"""Upsampling upfirdn2d on a CPU: separable filters as two short sums a pixel, which see no stuffed zeros.
+"""upfirdn2d on a CPU: separable filters as two short sums a pixel, which see no stuffed zeros.
 
-Registered as the CPU kernel of torch_utils.ops.upfirdn2d. Its gradient is the same operator with up and down
-exchanged, so this also serves the gradient of downsampling; without upsampling, torch's depthwise convolution
-is the faster one.
+Registered as the CPU kernel of torch_utils.ops.upfirdn2d, from 16 channels on; fewer are left to torch's
+depthwise convolution.
 """
 
 import ctypes
@@ -20,8 +19,7 @@ from . import native
 def resample(x: torch.Tensor, f: torch.Tensor, g, flip_filter: bool) -> torch.Tensor:
     """Same arguments and numbers as plain_upfirdn2d, which serves where the kernel cannot or need not."""
     factors = None
-    worth_it = g.up_y * g.up_x > 1 and x.shape[1] >= 16
-    if worth_it and x.is_contiguous(memory_format=torch.channels_last) and native.usable(x):
+    if x.shape[1] >= 16 and x.is_contiguous(memory_format=torch.channels_last) and native.usable(x):
         factors = separate(tuple(map(tuple, f.tolist())))
     if factors is None:
         return upfirdn2d.plain_upfirdn2d(x, f, g, flip_filter)

@@ -140,7 +140,9 @@ def test_modulate(shape, plain):
 @needs_compiler
 @pytest.mark.parametrize('case', [
     dict(up=2, padding=[2, 1, 2, 1], gain=4), dict(up=[2, 1], down=[1, 3], padding=3),
-    dict(up=[1, 3], padding=[-1, 2, 4, -2]), dict(up=2, padding=[1, -2, 0, 3], flip_filter=True)])
+    dict(up=[1, 3], padding=[-1, 2, 4, -2]), dict(up=2, padding=[1, -2, 0, 3], flip_filter=True),
+    dict(padding=2), dict(down=2, padding=1), dict(down=[3, 2], padding=[0, 2, -1, 1]),
+    dict(padding=[1, 9, 0, 8])])
 @pytest.mark.parametrize('taps', [[1, 3, 3, 1], [[1, 2, 4], [2, 4, 8]], [1, -2, 5]])
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
 def test_resampling(case, taps, dtype, monkeypatch):
