@@ -15,11 +15,13 @@ SCALE = 3  # drawn this much larger and reduced, for smooth lines
 
 def line_plot(curves: Curves, *, title: str = '', x_label: str = '', y_label: str = '',
               x_range: tuple[float, float] | None = None, y_range: tuple[float, float] | None = None,
-              x_ticks: Sequence[float] | None = None, size: tuple[int, int] = (720, 440)) -> Image.Image:
+              x_ticks: Sequence[float] | None = None, size: tuple[int, int] = (720, 440),
+              legend: str = 'bottom left') -> Image.Image:
     """Draws named curves, each (xs, ys), into an RGB picture of `size` (width, height).
 
     Points that are not finite leave a gap. Without a range the axis spans the data; without ticks they are
-    round numbers. Raises ValueError for no data.
+    round numbers. legend: its corner, by default where similarity curves are not. Raises ValueError for no
+    data.
     """
     points = {name: [(float(x), float(y)) for x, y in zip(*curve, strict=True)]
               for name, curve in curves.items()}
@@ -43,7 +45,7 @@ def line_plot(curves: Curves, *, title: str = '', x_label: str = '', y_label: st
     for colour, curve in zip(_colours(len(points)), points.values()):
         _draw_curve(draw, place, curve, colour)
     if len(points) > 1:
-        _draw_legend(draw, box, list(points), font)
+        _draw_legend(draw, box, list(points), font, legend)
     return sheet.resize(size, Image.Resampling.LANCZOS)
 
 
@@ -118,12 +120,13 @@ def _draw_curve(draw: ImageDraw.ImageDraw, place: _Place, curve: list, colour: s
         run = []
 
 
-def _draw_legend(draw: ImageDraw.ImageDraw, box: tuple, names: list[str], font) -> None:
-    """At the bottom left, where similarity curves are not."""
+def _draw_legend(draw: ImageDraw.ImageDraw, box: tuple, names: list[str], font, corner: str) -> None:
     line, pad = 20 * SCALE, 9 * SCALE
     width = max(font.getlength(name) for name in names) + 34 * SCALE + 2 * pad
-    left, top = box[0] + 12 * SCALE, box[3] - 12 * SCALE - line * len(names) - 2 * pad
-    draw.rounded_rectangle([left, top, left + width, box[3] - 12 * SCALE], 4 * SCALE, PAPER, GRID, SCALE)
+    height, gap = line * len(names) + 2 * pad, 12 * SCALE
+    left = box[0] + gap if 'left' in corner else box[2] - gap - width
+    top = box[1] + gap if 'top' in corner else box[3] - gap - height
+    draw.rounded_rectangle([left, top, left + width, top + height], 4 * SCALE, PAPER, GRID, SCALE)
     for index, (name, colour) in enumerate(zip(names, _colours(len(names)))):
         y = top + pad + line * (index + 0.5)
         draw.line([(left + pad, y), (left + pad + 24 * SCALE, y)], colour, 2 * SCALE)

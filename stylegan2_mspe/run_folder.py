@@ -81,6 +81,13 @@ def cut_stats(run_dir: str, tick: int) -> None:
             file.writelines(kept)
 
 
+def read_stats(run_dir: str) -> list[dict[str, float]]:
+    """The means by name of every complete line. Raises OSError."""
+    with open(os.path.join(run_dir, STATS), encoding='utf-8') as file:
+        lines = [json.loads(line) for line in file if _tick(line) < float('inf')]
+    return [{name: field['mean'] for name, field in line.items() if isinstance(field, dict)} for line in lines]
+
+
 def _tick(line: str) -> float:
     """The tick of a line; a line that is none counts as never reached."""
     try:

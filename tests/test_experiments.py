@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from stylegan2_mspe import classifier, default_network, legacy, networks, quality
-from stylegan2_mspe.experiments import fig2, fig4, fig_a
+from stylegan2_mspe.experiments import curves, fig2, fig4, fig_a
 from tests.golden import fill
 from tools import reproduce
 
@@ -216,3 +216,42 @@ def test_fig_a_command(G, monkeypatch, tmp_path):
     assert 'mspe: similarity' in output and 'Not settled: MS-PE draws the same digit' in output
     assert np.shape(numbers['tables'][0]['kept']) == (2, 2) and numbers['steps'] == [0, 20]
     assert Image.open(tmp_path / 'figA.png').width > 2 * 128
+
+
+# ----- training curves --------------------------------------------------------------------------------------
+
+
+def write_run(folder, kimgs=(4, 8, 12), **curves):
+    """A run folder with a tick every few kimg, and a snapshot of nothing at each."""
+    folder.mkdir()
+    lines = [{'Progress/tick': dict(num=1, mean=tick, std=0), 'Progress/kimg': dict(num=1, mean=kimg, std=0),
+              'Timing/sec_per_kimg': dict(num=1, mean=10 + tick, std=0), 'timestamp': 1.0,
+              **{name: dict(num=1, mean=values[tick], std=0) for name, values in curves.items()
+                 if tick < len(values)}} for tick, kimg in enumerate(kimgs)]
+    (folder / 'stats.jsonl').write_text(''.join(json.dumps(line) + '\n' for line in lines) + '{"Progress/ti')
+    for kimg in kimgs:
+        (folder / f'network-snapshot-{kimg:06d}.pkl').write_bytes(b'')
+    return folder
+
+
+def test_a_run_gives_its_curves_and_speed(tmp_path):
+    folder = write_run(tmp_path / 'a', **{'Loss/G/loss': [3.0, 2.0, 1.0], 'Progress/variety': [0.5]})
+    run = curves.read_run('one', str(folder))
+    assert run.kimg == 12 and run.sec_per_kimg == 11 and '12 kimg at 91 images/s' in run.sentence()
+    assert run.curves['Loss/G/loss'] == ([4, 8, 12], [3, 2, 1])
+    assert run.curves['Progress/variety'][1][0] == 0.5 and np.isnan(run.curves['Progress/variety'][1][1:]).all()
+    assert curves.plot([run]).size == (1440, 440)               # two of the curves are there
+    (folder / 'stats.jsonl').write_text('')
+    with pytest.raises(ValueError, match='stats.jsonl: found no tick'):
+        curves.read_run('one', str(folder))
+
+
+def test_curves_command_judges_snapshots(G, monkeypatch, tmp_path):
+    folder = write_run(tmp_path / 'a', **{'Loss/D/loss': [1.0, 1.5, 2.0]})
+    opened = []
+    monkeypatch.setattr(legacy, 'load_network_pkl', lambda file: opened.append(file) or {'G_ema': G})
+    output, numbers = reproduced(tmp_path, 'curves', f'--run=one={folder}', '--judge=3')
+    assert [file[-10:] for file in opened] == ['000004.pkl', '000008.pkl', '000012.pkl']
+    assert numbers['curves'][0]['curves']['confident'][0] == [4, 8, 12] and 'one: 12 kimg' in output
+    assert numbers['curves'][0]['curves']['Progress/variety'] == [[4, 8, 12], [None] * 3]
+    assert Image.open(tmp_path / 'curves.png').size == (1440, 880)

@@ -120,12 +120,75 @@ def fig_a(files, count, outdir, device):
            fig_a.claims(tables, qualities))
 
 
+@main.command()
+@click.option('--run', 'runs', metavar='[LABEL=]DIR', multiple=True, callback=named_networks, required=True,
+              help='Run folder; several times for several')
+@click.option('--judge', 'count', type=click.IntRange(min=0), default=0, show_default=True,
+              help='Number of latents to judge every snapshot by, as digits')
+@click.option('--outdir', default='./out', show_default=True)
+@drawing.options('device')
+def curves(runs, count, outdir, device):
+    """Training curves: losses, variety, and with --judge the quality of every snapshot."""
+    import functools
+
+    from stylegan2_mspe import default_network
+    from stylegan2_mspe.experiments import curves
+
+    found = [curves.read_run(label, folder) for label, folder in runs.items()]
+    if count:
+        snapshots = [default_network.all_snapshots(folder) for folder in runs.values()]
+        progress, classifier = batches('snapshots', sum(map(len, snapshots)), 1, size=1), open_classifier(device)
+        found = [curves.judge_snapshots(
+            run, ((kimg, functools.partial(open_network, file, device)) for kimg, file in progress(each)),
+            count, classifier) for run, each in zip(found, snapshots)]
+    numbers = dict(runs=runs, seeds=count, curves=[run.as_dict() for run in found])
+    finish('curves', outdir, numbers, {'': curves.plot(found)}, [f'{run.sentence()}.' for run in found])
+
+
+@main.command()
+@click.option('--network', 'files', metavar='[LABEL=]PKL', multiple=True, callback=named_networks,
+              help='Network to measure; several times for several  [default: those in the box]')
+@click.option('--data', metavar='FOLDER', help='The four MNIST files: their test digits are projected  '
+              '[default: built-in digits, which networks of MNIST have not seen either]')
+@click.option('--digits', 'count', type=click.IntRange(min=1), default=50, show_default=True)
+@click.option('--steps', type=click.IntRange(min=1), default=1000, show_default=True,
+              help='Steps of every projection')
+@click.option('--outdir', default='./out', show_default=True)
+@drawing.options('device')
+def fig5(files, data, count, steps, outdir, device):
+    """Inversion of digits at other places than those of the training set, and of the places themselves.
+
+    Needs networks baseline, sspe and mspe.
+    """
+    import dataclasses
+
+    from stylegan2_mspe import idx
+    from stylegan2_mspe.experiments import fig5
+    from stylegan2_mspe.inversion.projection import RECIPES
+
+    networks, files = open_networks(files, fig5.ROLES, device)
+    pair = ('t10k-images-idx3-ubyte', 't10k-labels-idx1-ubyte')
+    digits = fig5.colour_digits(*(idx.read_mnist(data, *pair) if data else fig5.demo_digits(10 * count)), count)
+    recipe = dataclasses.replace(RECIPES['paper'], steps=steps)
+    progress = lambda label: lambda loop: cli.progress(loop, len(loop), label)
+    scores, shown = fig5.measure(networks, digits, open_classifier(device), recipe, progress)
+    searches, places = fig5.search(networks, digits, recipe, progress=progress)
+    qualities = judge(networks, device)
+    numbers = dict(digits=count, data='MNIST test' if data else 'built in', steps=steps, loss=fig5.LOSS,
+                   networks=files, scores=[dataclasses.asdict(each) for each in scores],
+                   searches=[dataclasses.asdict(each) for each in searches],
+                   quality={label: each.as_dict() for label, each in qualities.items()})
+    lines = [*fig5.table(scores), *(each.sentence() for each in searches)]
+    finish('fig5', outdir, numbers, {'': shown, '-places': places}, lines,
+           fig5.claims(scores, searches, qualities))
+
+
 # ----- shared -----------------------------------------------------------------------------------------------
 
 
 def open_networks(files, roles, device):
     """({label: G}, {label: file}): those named, else those in the box of these roles (None: of any)."""
-    from stylegan2_mspe import default_network, legacy, rendering
+    from stylegan2_mspe import default_network
 
     roles = default_network.ROLES if roles is None else roles
     if not files:
@@ -140,10 +203,13 @@ def open_networks(files, roles, device):
                   f'--network={missing[0]}=FILE measures one.')
     files = {label: file if os.path.exists(file) or file not in default_network.ROLES
              else default_network.required_role(file) for label, file in files.items()}
-    where = cli.pick_device(device)
-    networks = {label: rendering.prepare(legacy.load_network_pkl(file)['G_ema'], where)
-                for label, file in files.items()}
+    networks = {label: open_network(file, device) for label, file in files.items()}
     return networks, {label: os.path.relpath(file) for label, file in files.items()}
+
+
+def open_network(file, device):
+    from stylegan2_mspe import legacy, rendering
+    return rendering.prepare(legacy.load_network_pkl(file)['G_ema'], cli.pick_device(device))
 
 
 def open_classifier(device):
@@ -182,7 +248,7 @@ def finish(name, outdir, numbers, pictures, lines, claims=()):
         images.save_png(picture, os.path.join(outdir, f'{name}{ending}.png'))
     with atomic_write(os.path.join(outdir, f'{name}.json'), 'w') as file:
         numbers = dict(experiment=name, claims=[claim._asdict() for claim in claims], **numbers)
-        json.dump(numbers, file, indent=1)
+        json.dump(numbers, file, indent=1, allow_nan=False)
     print('\n'.join([*lines, *(claim.sentence() for claim in claims)]))
     written = [f'{name}{ending}.png' for ending in pictures] + [f'{name}.json']
     print(f'Written: {", ".join(written)} in {outdir}')

@@ -1,0 +1,273 @@
+"""Fig. 5: can digits be inverted where none was ever seen? Real ones, placed elsewhere, into every network.
+
+A digit is projected into W with the stored noise at the place where it is seen. What counts is the patch that
+holds it: on whole pictures an answer that is black all over scores about 22 dB. With 'auto' the place itself
+has to be found, also on backgrounds that no network draws.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+
+from stylegan2_mspe import digits, images, quality
+from stylegan2_mspe.classifier import DigitClassifier, as_patches
+from stylegan2_mspe.experiments.backgrounds import KINDS, background
+from stylegan2_mspe.experiments.claims import Claim, good_networks, needs, settled
+from stylegan2_mspe.inversion import inverting, losses
+from stylegan2_mspe.inversion.place import Place
+from stylegan2_mspe.inversion.projection import Projection, Recipe, draw
+from stylegan2_mspe.similarity import grey, patch_at
+
+ROLES = ('baseline', 'sspe', 'mspe')
+SHIFTS = (0, 8, 16, 24, 32)             # right and down, pixels
+ZOOM = 2.0                              # about the top-left corner
+SIDE = digits.DIGIT_SIZE + 2 * digits.MARGIN
+SHOWN = 6                               # digits in the picture
+LOSS = 'pixel'                          # alike for all networks
+NEAR = 1.0                              # pixels: a place counts as found
+WITHIN, BEHIND, FOUND = 1.0, 2.0, 0.9   # what is asked for: dB, dB, share
+
+Progress = Callable[[str], Callable[[Iterable], Iterable]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Digits:
+    """Real digits as Color-MNIST has them, at the upper left."""
+    pictures: np.ndarray                # uint8 [N, 64, 64, 3]
+    opacity: np.ndarray                 # [N, 64, 64] in [0, 1]: where there is ink
+    labels: np.ndarray                  # [N]
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """One network at one place."""
+    network: str
+    place: str
+    psnr: float                         # mean, dB, in the patch
+    error: float                        # standard error of that mean
+    agreement: float                    # part of the digits that the classifier still reads as they are
+    values: list[float]                 # of each digit
+
+
+@dataclasses.dataclass(frozen=True)
+class Search:
+    """One network's search for places on one kind of background, in pixels."""
+    network: str
+    background: str
+    errors: list[float]                 # of each digit, after the refinement together with the latent
+    at_first: list[float]               # before it
+
+    @property
+    def near(self) -> float:
+        return float((np.array(self.errors) <= NEAR).mean())
+
+    def sentence(self) -> str:
+        errors = np.array(self.errors)
+        spread = errors.std(ddof=1) / len(errors) ** 0.5 if len(errors) > 1 else 0.0
+        return (f'{self.network}, auto on {self.background}: {errors.mean():.2f} ± {spread:.2f} pixels off '
+                f'(median {np.median(errors):.2f}, before the refinement {np.median(self.at_first):.2f}), '
+                f'{self.near:.0%} within {NEAR:g}')
+
+
+def colour_digits(greys: np.ndarray, labels: np.ndarray, count: int, seed: int = 0) -> Digits:
+    """`count` of the grey digits uint8 [N, 28, 28], all classes alike often, in random hues."""
+    random = np.random.RandomState(seed)
+    chosen = digits.balanced_order(labels, -(-count // digits.NUM_CLASSES), random)[:count]
+    hues = digits.random_hues(count, random)
+    pictures = np.stack([digits.draw_digit(greys[index], hue) for index, hue in zip(chosen, hues)])
+    white = np.stack([digits.draw_digit(greys[index], 0)[:, :, 0] for index in chosen])
+    return Digits(pictures, white / 255, labels[chosen])
+
+
+def demo_digits(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Digits of the built-in pen, where there is no MNIST: grey uint8 [count, 28, 28] and classes."""
+    random, labels = np.random.RandomState(5), np.arange(count) % digits.NUM_CLASSES
+    return np.stack([digits.handwritten_digit(label, random) for label in labels]), labels
+
+
+# ----- at known places --------------------------------------------------------------------------------------
+
+
+def places() -> dict[str, tuple[float, float]]:
+    """Name -> (shift, zoom)."""
+    named = {'standard' if not shift else f'{shift} px': (float(shift), 1.0) for shift in SHIFTS}
+    return {**named, f'zoom {ZOOM:g}': (0.0, ZOOM)}
+
+
+def targets_at(found: Digits, shift: float, zoom: float) -> torch.Tensor:
+    """The digits seen there, [N, 3, 64, 64] in [-1, 1]."""
+    pictures = np.roll(found.pictures, (int(shift), int(shift)), axis=(1, 2))
+    if zoom != 1:
+        side = int(digits.RESOLUTION / zoom)
+        size = (digits.RESOLUTION, digits.RESOLUTION)
+        pictures = np.stack([Image.fromarray(picture[:side, :side]).resize(size, Image.Resampling.BICUBIC)
+                             for picture in pictures])
+    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def patches_at(pictures: torch.Tensor, shift: float, zoom: float) -> torch.Tensor:
+    """What holds the digit [N, C, h, w]."""
+    size = int(SIDE * zoom)
+    channels = [patch_at(channel, int(shift), int(shift), size) for channel in pictures.unbind(dim=1)]
+    return torch.stack(channels, dim=1)
+
+
+def psnr(found: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """Peak signal-to-noise ratio of each picture [N, C, H, W] in [-1, 1], shown in 256 levels' range: [N]."""
+    error = (found.clamp(-1, 1) - wanted).square().flatten(1).mean(dim=1)
+    return 10 * torch.log10(4 / error)
+
+
+def project_at(G: torch.nn.Module, targets: torch.Tensor, shift: float, zoom: float, recipe: Recipe,
+               progress: Callable[[Iterable], Iterable]) -> torch.Tensor:
+    """The projections [N, 3, 64, 64] of targets seen there, in W with the stored noise."""
+    count, size = len(targets), tuple(targets.shape[2:])
+    wraps = (zoom == 1, zoom == 1)
+    place = Place.of(G.img_resolution, size, [[shift, shift]] * count, [zoom] * count, wraps, targets.device)
+    wish = inverting.Wish(recipe=recipe)
+    projection = inverting.begin(G, targets, losses.make_loss(LOSS, targets), place, wish)
+    run(projection, progress)
+    with torch.no_grad():
+        return draw(G, projection.best.ws, place, fixed=True)
+
+
+def run(projection: Projection, progress: Callable[[Iterable], Iterable]) -> None:
+    for _ in progress(range(projection.recipe.steps)):
+        projection.step()
+
+
+def measure(networks: Mapping[str, torch.nn.Module], found: Digits, classifier: DigitClassifier,
+            recipe: Recipe, progress: Progress = lambda label: iter) -> tuple[list[Score], Image.Image]:
+    """Every network at every place, and the picture of some; `progress(label)` wraps a loop over steps."""
+    scores, rows, labels = [], [], []
+    for name, G in networks.items():
+        device, shown = next(G.parameters()).device, []
+        for place, (shift, zoom) in places().items():
+            targets = targets_at(found, shift, zoom).to(device)
+            pictures = project_at(G, targets, shift, zoom, recipe, progress(f'{name}, {place}'))
+            scores.append(score(name, place, pictures, targets, found.labels, classifier, shift, zoom))
+            shown.append((targets.cpu(), pictures.cpu()))
+        if not rows:
+            rows, labels = target_rows(shown), [f'target {index}' for index in range(min(SHOWN, len(found.labels)))]
+        rows += [[pictures[index] for _, pictures in shown] for index in range(min(SHOWN, len(found.labels)))]
+        labels += [f'{name}'] * min(SHOWN, len(found.labels))
+    return scores, images.labelled_grid(rows, labels, list(places()), 'Real test digits, projected where they are')
+
+
+def target_rows(shown: list[tuple[torch.Tensor, torch.Tensor]]) -> list[list[torch.Tensor]]:
+    count = min(SHOWN, len(shown[0][0]))
+    return [[targets[index] for targets, _ in shown] for index in range(count)]
+
+
+def score(name: str, place: str, pictures: torch.Tensor, targets: torch.Tensor, labels: np.ndarray,
+          classifier: DigitClassifier, shift: float, zoom: float) -> Score:
+    patches = patches_at(pictures, shift, zoom)
+    values = psnr(patches, patches_at(targets, shift, zoom)).double().cpu().numpy()
+    read = classifier.judge(as_patches(grey(patches))).classes.cpu().numpy()
+    error = values.std(ddof=1) / len(values) ** 0.5 if len(values) > 1 else 0.0
+    return Score(name, place, float(values.mean()), float(error), float((read == labels).mean()), values.tolist())
+
+
+def table(scores: Sequence[Score]) -> list[str]:
+    """A Markdown table: networks by places, dB and, in brackets, agreement."""
+    names = list(dict.fromkeys(each.place for each in scores))
+    cells = {(each.network, each.place): f'{each.psnr:.1f} ± {each.error:.1f} ({each.agreement:.0%})'
+             for each in scores}
+    lines = [['PSNR in the patch, dB (read as it is)', *names], ['---'] * (len(names) + 1)]
+    lines += [[name, *(cells[name, place] for place in names)]
+              for name in dict.fromkeys(each.network for each in scores)]
+    return ['| ' + ' | '.join(line) + ' |' for line in lines]
+
+
+# ----- where the place has to be found ----------------------------------------------------------------------
+
+
+def search(networks: Mapping[str, torch.nn.Module], found: Digits, recipe: Recipe, seed: int = 0,
+           progress: Progress = lambda label: iter) -> tuple[list[Search], Image.Image]:
+    """Every network's search on every kind of background, for digits placed uniformly at random."""
+    searches, rows, labels = [], [], []
+    for name, G in networks.items():
+        for kind in KINDS:
+            targets, shifts = scattered(found, kind, seed)
+            targets = targets.to(next(G.parameters()).device)
+            begun, projection = search_places(G, targets, recipe, progress(f'{name}, auto on {kind}'))
+            errors = [distances(place, shifts) for place in (projection.best.place, begun)]
+            searches.append(Search(name, kind, *errors))
+            with torch.no_grad():
+                pictures = draw(G, projection.best.ws, projection.best.place, fixed=True)
+            rows += [list(targets[:SHOWN].cpu()), list(pictures[:SHOWN].cpu())]
+            labels += [f'{kind}', name]
+    return searches, images.labelled_grid(rows, labels, [''] * len(rows[0]), 'Places found by --shift=auto')
+
+
+def scattered(found: Digits, kind: str, seed: int) -> tuple[torch.Tensor, np.ndarray]:
+    """Digits on backgrounds of that kind, [N, 3, 64, 64] in [-1, 1], and their shifts [N, 2]: whole pixels,
+    uniformly at random among those that leave the patch in the picture.
+    """
+    random = np.random.RandomState(seed)
+    shifts = random.randint(0, digits.RESOLUTION - SIDE + 1, [len(found.labels), 2])
+    pictures = []
+    for picture, opacity, shift in zip(found.pictures, found.opacity, shifts):
+        picture, opacity = (np.roll(array, shift, axis=(0, 1)) for array in (picture / 255, opacity[:, :, None]))
+        pictures.append(picture + (1 - opacity) * background(kind, digits.RESOLUTION, random))
+    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() * 2 - 1, shifts
+
+
+def search_places(G: torch.nn.Module, targets: torch.Tensor, recipe: Recipe,
+                  progress: Callable[[Iterable], Iterable]) -> tuple[Place, Projection]:
+    """Where the search began the refinement, and the projection after it."""
+    count, size = len(targets), tuple(targets.shape[2:])
+    start = Place.of(G.img_resolution, size, [[0, 0]] * count, [1] * count, (True, True), targets.device)
+    wish = inverting.Wish(find=('shift',), recipe=recipe)
+    projection = inverting.begin(G, targets, losses.make_loss(LOSS, targets), start, wish)
+    begun = projection.best.place
+    run(projection, progress)
+    return begun, projection
+
+
+def distances(place: Place, shifts: np.ndarray) -> list[float]:
+    """How far the places are from the shifts [N, 2], round the trained size, in pixels."""
+    half = place.resolution / 2
+    error = (place.shift.cpu().numpy() - shifts + half) % place.resolution - half
+    return np.hypot(*error.T).tolist()
+
+
+# ----- what is claimed --------------------------------------------------------------------------------------
+
+
+def claims(scores: Sequence[Score], searches: Sequence[Search],
+           qualities: dict[str, quality.Quality]) -> list[Claim]:
+    """What is asked of inversion anywhere."""
+    at = {(each.network, each.place): each.psnr for each in scores}
+    return [good_networks(qualities), _everywhere(at, qualities), _behind(at, qualities),
+            _found(searches, qualities)]
+
+
+def _everywhere(at: dict, qualities: dict) -> Claim:
+    text = f'MS-PE inverts digits at every shift within {WITHIN:g} dB of the standard position'
+    if ('mspe', 'standard') not in at:
+        return needs(text, ['mspe'])
+    lost = {shift: at['mspe', 'standard'] - at['mspe', f'{shift} px'] for shift in SHIFTS[1:]}
+    worst = max(lost, key=lost.get)
+    return settled(text, f'at most {lost[worst]:.2f} dB less, at {worst} px', lost[worst] <= WITHIN,
+                   qualities, ['mspe'])
+
+
+def _behind(at: dict, qualities: dict) -> Claim:
+    text = f'the baseline is at least {BEHIND:g} dB worse than MS-PE at 8 and 24 px (Fig. 5)'
+    if not {('mspe', 'standard'), ('baseline', 'standard')} <= at.keys():
+        return needs(text, ['baseline', 'mspe'])
+    gaps = [at['mspe', f'{shift} px'] - at['baseline', f'{shift} px'] for shift in (8, 24)]
+    return settled(text, ' and '.join(f'{gap:.2f} dB' for gap in gaps), min(gaps) >= BEHIND, qualities,
+                   ['baseline', 'mspe'])
+
+
+def _found(searches: Sequence[Search], qualities: dict) -> Claim:
+    text = f'auto is within {NEAR:g} px for at least {FOUND:.0%} of digits placed at random'
+    black = [each for each in searches if (each.network, each.background) == ('mspe', 'black')]
+    if not black:
+        return needs(text, ['mspe'])
+    return settled(text, f'{black[0].near:.0%}', black[0].near >= FOUND, qualities, ['mspe'])
