@@ -115,6 +115,30 @@ def test_stored_noise_belongs_to_the_output_cell_and_goes_on_periodically():
     assert layer.noise('random', 3, 4, 5).shape == (3, 1, 4, 5) and layer.noise('none', 3, 4, 5) is None
 
 
+def test_anchored_noise_belongs_to_the_world():
+    G = tiny_generator()
+    layers = [layer for block in (G.synthesis.b4, G.synthesis.b8, G.synthesis.b16)
+              for name, layer in block.named_children() if name.startswith('conv')]
+    fields = [layer.noise('anchored', 1, 4, 4, Canvas.identity(16).extended(0, 20, 0, 20), 3)[0, 0, :4, :4]
+              / layer.noise_strength for layer in layers]
+    assert len({tuple(field.flatten().tolist()) for field in fields}) == len(layers) == 5
+    layer = G.synthesis.b16.conv1
+    still = layer.noise('anchored', 1, 16, 16, Canvas.identity(16), 3)
+    assert torch.equal(still, layer.noise('anchored', 1, 16, 16, None, 3))
+    assert not torch.equal(still, layer.noise('anchored', 1, 16, 16, None, 4))
+    turned = layer.noise('anchored', 1, 16, 16, Canvas.identity(16).shifted(3, -5), 3)
+    assert torch.equal(turned, still.roll((3, -5), dims=(2, 3)))
+    moved = layer.noise('anchored', 1, 16, 16, Canvas.identity(16).shifted(3, 0, wrap=False), 3)
+    assert torch.equal(moved[:, :, 3:], still[:, :, :-3]) and not torch.equal(moved, turned)
+    y, x, _ = Canvas.identity(16).shifted(3, 0, wrap=False).coordinates(16)
+    assert torch.equal(moved, layer.noise('anchored', 1, 16, 16, {16: (y, x)}, 3))
+    canvases = [Canvas.identity(16), Canvas.identity(16).shifted(3, -5)]
+    with pytest.raises(ValueError, match='expected all alike'):
+        layer.noise('anchored', 2, 16, 16, canvases, 3)
+    each = layer.noise('anchored', 2, 16, 16, [canvas.wrapped() for canvas in canvases], 3)
+    assert torch.equal(each, torch.cat([still, turned]))
+
+
 @pytest.mark.parametrize('pe', ['none', 'sspe', 'mspe'])
 @pytest.mark.parametrize('size', [(16, 32), (20, 13), (40, 4)])
 def test_any_size_comes_out(pe, size):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from stylegan2_mspe import rendering
-from stylegan2_mspe.pe import Canvas
+from stylegan2_mspe.pe import Canvas, Window
 from tests.test_networks import tiny_generator, tiny_ws
 
 IDENTITY = Canvas.identity(16)
@@ -23,6 +23,18 @@ def test_a_canvas_each_is_one_by_one(pe, look):
     for n, canvas in enumerate(MIXED):
         one = rendering.render(G, ws[n:n + 1], canvas, noise_mode, int(seeds[n]), border)[0]
         assert (pictures[n] - one).abs().max() <= 1e-12 * one.std()
+
+
+def test_a_window_takes_any_number_of_pictures_and_a_canvas_for_each():
+    G = tiny_generator()
+    ws, canvases = tiny_ws(G, 3), tuple(IDENTITY.shifted(n, 0) for n in range(3))
+    pictures = rendering.render(G, ws, Window(canvases, 3, 5, 9, 2), 'anchored', 2)
+    for n, canvas in enumerate(canvases):
+        whole = rendering.render(G, ws[n:n + 1], canvas, 'anchored', 2)[0]
+        assert (pictures[n] - whole[:, 3:12, 5:7]).abs().max() <= 1e-12 * whole.std()
+    assert rendering.render(G, ws[:0], Window(IDENTITY, 3, 5, 9, 2)).shape == (0, 3, 9, 2)
+    with pytest.raises(ValueError, match='3 canvases for 2 samples'):
+        rendering.render(G, ws[:2], Window(canvases, 3, 5, 9, 2))
 
 
 def test_one_seed_serves_all_and_no_canvas_is_no_picture():
