@@ -55,7 +55,7 @@ class AdaptiveStrength:
             self.total += round(count * mean)       # signs are whole numbers
 
     def state(self) -> list:
-        """Of plain numbers, p not among them."""
+        """Of plain numbers, p not among them; every process has to call it."""
         self.collect()
         return [self.count, self.total]
 

@@ -16,6 +16,11 @@ import torch.nn.functional as F
 from torch_utils import persistence
 from torch_utils.ops import conv2d_gradfix, grid_sample_gradfix, upfirdn2d
 
+try:
+    from stylegan2_mspe.chance import rand, randn   # the same however a batch is divided
+except ImportError:
+    from torch import rand, randn
+
 # Daubechies' least asymmetric orthonormal low-pass filters with 2 and 6 vanishing moments; they sum to √2.
 SYM2 = [-0.12940952255092145, 0.22414386804185735, 0.836516303737469, 0.48296291314469025]
 SYM6 = [
@@ -97,7 +102,7 @@ class AugmentPipe(torch.nn.Module):
             x = recolour(x, self.draw_colours(draw))
         if self.imgfilter and any(self.imgfilter_bands):
             x = amplify_bands(x, self.draw_gains(draw), self.Hz_fbank)
-        if self.noise:
+        if self.noise and self.noise_std:
             x = add_noise(x, draw.when(self.noise, draw.half_normal(self.noise_std), 0))
         if self.cutout:
             size = draw.when(self.cutout, draw.constant(self.cutout_size), 0)
@@ -193,13 +198,13 @@ class Draws:
         """`values` [..., N] with that probability."""
         if self.percentile is not None:
             return values
-        return torch.where(torch.rand(self.count, dtype=torch.float64) < probability, values, otherwise)
+        return torch.where(rand([self.count], dtype=torch.float64) < probability, values, otherwise)
 
     def constant(self, value):
         return torch.full([self.count], value, dtype=torch.float64)
 
     def uniform(self, low, high):
-        share = torch.rand(self.count, dtype=torch.float64) if self.percentile is None else self.percentile
+        share = rand([self.count], dtype=torch.float64) if self.percentile is None else self.percentile
         return self.constant(low) + (high - low) * share
 
     def integer(self, count):
@@ -215,7 +220,7 @@ class Draws:
 
     def _normal(self, percentile):
         if percentile is None:
-            return torch.randn(self.count, dtype=torch.float64)
+            return randn([self.count], dtype=torch.float64)
         bounded = min(max(percentile, 1e-3), 1 - 1e-3)  # both ends are at infinity
         return torch.special.ndtri(self.constant(bounded))
 
@@ -470,10 +475,10 @@ def filter_each(images, gains, bank):
 
 def add_noise(images, std):
     """Adds to each picture normal noise of its own standard deviation `std` [N]."""
-    if not std.any():
+    noise = randn(list(images.shape), dtype=images.dtype, device=images.device)
+    if not std.any():       # drawn all the same: what is drawn next must not depend on who is in this batch
         return images
-    std = sent(std, images.device, images.dtype)
-    return images + torch.randn_like(images) * std[:, None, None, None]
+    return images + noise * sent(std, images.device, images.dtype)[:, None, None, None]
 
 
 def cut_out(images, size, x, y):

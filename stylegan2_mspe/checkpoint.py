@@ -1,14 +1,13 @@
 """Training states: everything a run needs to go on as if it had never stopped. Knows nothing of any network.
 
+There are no random generators in it: what is random in a step is a function of seed and step (chance.py).
 A state is tensors and plain values only and read by torch.load(weights_only=True): loading one runs no code.
 """
 
 import contextlib
 import os
-import random
 import re
 
-import numpy as np
 import torch
 
 from stylegan2_mspe.files import atomic_write
@@ -23,7 +22,7 @@ def state_path(run_dir: str, kimg: int) -> str:
 
 
 def save_state(path: str, *, modules: dict, optimizers: dict, values: dict) -> None:
-    """Writes one state: state_dicts of `modules` and `optimizers`, plain `values`, and all random generators.
+    """Writes one state: state_dicts of `modules` and `optimizers`, and plain `values`.
 
     Nothing is copied first, so the caller must not train meanwhile. Raises OSError where it can't be written.
     """
@@ -32,7 +31,6 @@ def save_state(path: str, *, modules: dict, optimizers: dict, values: dict) -> N
         modules={name: dict(module.state_dict()) for name, module in modules.items()},
         optimizers={name: optimizer.state_dict() for name, optimizer in optimizers.items()},
         values=values,
-        random=random_state(),
         arithmetic=arithmetic())
     with atomic_write(path) as file:
         try:
@@ -65,34 +63,11 @@ def load_state(path: str) -> dict:
 
 
 def restore(state: dict, *, modules: dict, optimizers: dict) -> None:
-    """Puts a loaded state into networks and optimizers of the same shapes; not the random generators."""
+    """Puts a loaded state into networks and optimizers of the same shapes."""
     for name, module in modules.items():
         module.load_state_dict(state['modules'][name])
     for name, optimizer in optimizers.items():
         optimizer.load_state_dict(state['optimizers'][name])
-
-
-def random_state() -> dict:
-    """Positions of the process's generators: torch on the CPU and each GPU, numpy, Python."""
-    _, keys, position, has_gauss, gauss = np.random.get_state()
-    version, words, gauss_next = random.getstate()
-    return dict(
-        torch=torch.get_rng_state(),
-        cuda=torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
-        numpy=[torch.from_numpy(keys.astype(np.int64)), position, has_gauss, gauss],
-        python=[version, list(words), gauss_next])
-
-
-def restore_random(state: dict) -> None:
-    """Sets all generators as they were. GPUs that the state knows nothing of keep theirs."""
-    kept = state['random']
-    torch.set_rng_state(kept['torch'])
-    for index, value in enumerate(kept['cuda'][:torch.cuda.device_count()]):
-        torch.cuda.set_rng_state(value, index)
-    keys, position, has_gauss, gauss = kept['numpy']
-    np.random.set_state(('MT19937', keys.numpy().astype(np.uint32), position, has_gauss, gauss))
-    version, words, gauss_next = kept['python']
-    random.setstate((version, tuple(words), gauss_next))
 
 
 def state_files(run_dir: str) -> list[str]:

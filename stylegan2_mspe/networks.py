@@ -12,10 +12,11 @@ from torch_utils import misc, persistence
 from torch_utils.ops import bias_act, conv2d_resample, fma, upfirdn2d
 
 try:
+    from stylegan2_mspe import chance
     from stylegan2_mspe import ops as fast
     from stylegan2_mspe import pe as positions
 except ImportError:             # opened in another checkout: networks without encodings still work
-    fast = positions = None
+    chance = fast = positions = None
 
 # ------------------------------------------------------------------------------------------------------------
 # Shared arithmetic.
@@ -311,7 +312,8 @@ class SynthesisLayer(torch.nn.Module):
             return None
         own = dict(device=self.weight.device, dtype=self.weight.dtype)
         if mode == 'random':
-            return torch.randn([count, 1, height, width], **own) * self.noise_strength
+            draw = torch.randn if chance is None else chance.randn
+            return draw([count, 1, height, width], **own) * self.noise_strength
         if mode == 'anchored':
             require_positions('anchored noise')
             layer = 2 * self.resolution.bit_length() + (self.up == 1)           # one of a kind in a network

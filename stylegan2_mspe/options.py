@@ -58,8 +58,6 @@ def check(options: dict) -> None:
     if gpus & (gpus - 1):
         raise ValueError(f'--gpus={gpus}: expected a power of two')
     _check_augmentation(options)
-    if gpus > 1:
-        raise ValueError(f'--gpus={gpus}: training on several GPUs is not built yet; use --gpus=1')
     if asked('metrics'):
         names = ','.join(asked('metrics'))
         raise ValueError(f'--metrics={names}: metrics are not built yet; use --metrics=none')
@@ -133,9 +131,7 @@ def split_batch(options: dict, row: Preset) -> tuple[int, int, int]:
     """Devices, images per step, and images per pass on one device."""
     gpus = options.get('gpus') or 1
     batch = options.get('batch') or row.batch
-    if batch % gpus:
-        raise ValueError(f'--batch={batch}: expected a multiple of --gpus={gpus}')
-    own = batch // gpus
+    own = share_of_device(batch, gpus)
     if options.get('batch_gpu'):
         batch_gpu = options['batch_gpu']
         if own % batch_gpu:
@@ -148,6 +144,13 @@ def split_batch(options: dict, row: Preset) -> tuple[int, int, int]:
         raise ValueError(f'{flag(name)}={options.get(name) or batch}: gives {batch_gpu} images per pass, '
                          f'expected a multiple of {group}, the group of the minibatch standard deviation')
     return gpus, batch, batch_gpu
+
+
+def share_of_device(batch: int, gpus: int) -> int:
+    """Images per step on one device. Raises ValueError where they can't be shared out."""
+    if batch % gpus:
+        raise ValueError(f'--batch={batch}: expected a multiple of --gpus={gpus}')
+    return batch // gpus
 
 
 def _training_set_kwargs(options: dict, row: Preset, dataset: DatasetInfo) -> dict:

@@ -5,7 +5,9 @@ import dataclasses
 import numpy as np
 import torch
 
-from stylegan2_mspe import images, legacy, networks
+from stylegan2_mspe import images, legacy, memory, networks
+
+DRAWN = 16              # pictures of a grid at a time, at most: it is to fit wherever a training step fits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,11 +55,25 @@ def real_pictures(grid: Grid, dataset) -> np.ndarray:
 
 @torch.no_grad()
 def draw_pictures(grid: Grid, G: torch.nn.Module, *, batch: int, device: torch.device) -> np.ndarray:
-    """uint8 [columns·rows, C, H, W], in batches that fit where a training step fits; stored noise uses up
-    nothing random.
+    """uint8 [columns·rows, C, H, W], `batch` at a time, or fewer where that takes too much memory.
+
+    Stored noise uses up nothing random. Raises MemoryError where not even one fits.
     """
-    return np.concatenate([images.to_uint8(G(z.to(device), c.to(device), noise_mode='const'))
-                           for z, c in zip(grid.z.split(batch), grid.c.split(batch))])
+    batch, drawn, done = min(batch, DRAWN), [], 0
+    while done < len(grid.z):
+        chosen = slice(done, done + batch)
+        try:
+            with memory.explained(*memory.of_grid(batch, G.img_resolution), device):
+                pictures = G(grid.z[chosen].to(device), grid.c[chosen].to(device), noise_mode='const')
+                drawn.append(images.to_uint8(pictures))
+        except MemoryError:
+            if batch == 1:
+                raise
+            batch //= 2
+            torch.cuda.empty_cache()    # of pieces too small for what comes next
+        else:
+            done += batch
+    return np.concatenate(drawn)
 
 
 def save_pictures(grid: Grid, pictures: np.ndarray, path: str) -> None:

@@ -57,17 +57,19 @@ def _collate(items: list[tuple] | Exception):
     return torch.from_numpy(np.stack(pictures)), torch.from_numpy(np.stack(labels))
 
 
-def batches(dataset, batch: int, *, seed: int, start: int, workers: int,
-            pin_memory: bool = False) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def batches(dataset, batch: int, *, seed: int, start: int, workers: int, pin_memory: bool = False,
+            rank: int = 0, replicas: int = 1) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """(pictures uint8 [N, C, H, W], labels float32 [N, label_dim]) from position `start` on.
 
-    `workers` processes read ahead, 0 = this one reads. Raises what the dataset raises for a bad picture.
+    `workers` processes read ahead, 0 = this one reads. With several `replicas`, the share of `rank`. Raises
+    what the dataset raises for a bad picture.
     """
     with warnings.catch_warnings():
         # More processes than cores are fine: they mostly wait.
         warnings.filterwarnings('ignore', message='This DataLoader will create')
         loader = torch.utils.data.DataLoader(
-            _Readable(dataset), batch_sampler=Batches(len(dataset), batch, seed=seed, start=start),
+            _Readable(dataset), batch_sampler=Batches(len(dataset), batch, seed=seed, start=start, rank=rank,
+                                                      replicas=replicas),
             collate_fn=_collate, num_workers=workers, prefetch_factor=2 if workers else None,
             pin_memory=pin_memory,
             generator=torch.Generator())  # its own, so that making a loader draws nothing from the training's

@@ -57,11 +57,12 @@ class Ticks:
     """Closes ticks: collects, prints and writes what happened since the last one.
 
     The first tick ends with the first step, so that a run shows early that it works. Values of names that
-    reported nothing in a tick stay what they were (`latest`, which belongs to a training state).
+    reported nothing in a tick stay what they were (`latest`, which belongs to a training state). `run_dir` is
+    None in all but the first of several processes: these count, and write nothing.
     """
 
-    def __init__(self, run_dir: str, progress: Progress, *, device: torch.device, say: Callable[[str], None],
-                 latest: dict | None = None):
+    def __init__(self, run_dir: str | None, progress: Progress, *, device: torch.device,
+                 say: Callable[[str], None], latest: dict | None = None):
         self.run_dir, self.progress, self.device, self.say = run_dir, progress, device, say
         self.latest = dict(latest or {})
         self.collector = training_stats.Collector(regex='Loss/.*', keep_previous=False)
@@ -71,7 +72,7 @@ class Ticks:
         self.tick_end = 0.
         self.collected: dict[str, dict] = {}    # what was reported in the tick
         self.stopwatch = Stopwatch(device)
-        self.writer = _tensorboard(run_dir)
+        self.writer = run_dir and _tensorboard(run_dir)
 
     def due(self, tick_kimg: float, done: bool) -> bool:
         progress = self.progress
@@ -87,10 +88,17 @@ class Ticks:
 
     def close(self, augment: float = 0., variety: float | None = None) -> None:
         """Prints and writes the tick that was stopped. variety: where it was measured in this one."""
-        progress, now = self.progress, self.tick_end
+        progress = self.progress
         if variety is not None:
             self.latest['Progress/variety'] = dict(num=1, mean=variety, std=0.)
-        progress.seconds = now - self.start
+        progress.seconds = self.tick_end - self.start
+        if self.run_dir is not None:
+            self._write(augment)
+        progress.tick += 1
+        progress.tick_nimg = progress.nimg
+
+    def _write(self, augment: float) -> None:
+        progress, now = self.progress, self.tick_end
         kimg = progress.nimg / 1e3
         tick_sec = now - self.tick_start
         tick_kimg = (progress.nimg - progress.tick_nimg) / 1e3
@@ -110,8 +118,6 @@ class Ticks:
             for name, field in fields.items():
                 self.writer.add_scalar(name, field['mean'], global_step=int(kimg), walltime=now)
             self.writer.flush()
-        progress.tick += 1
-        progress.tick_nimg = progress.nimg
 
     def begin(self) -> None:
         self.tick_start = time.time()

@@ -4,16 +4,16 @@ import contextlib
 import copy
 import dataclasses
 import os
-import random
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 
-from stylegan2_mspe import ada, allocator, checkpoint, networks, run_folder, snapshots, stream, transfer
+from stylegan2_mspe import (ada, allocator, chance, checkpoint, distributed, memory, networks, run_folder,
+                            snapshots, stream, transfer)
 from stylegan2_mspe.config import TrainingConfig, discriminator_kwargs, generator_kwargs
 from stylegan2_mspe.dataset import construct_dataset
-from stylegan2_mspe.loss import StyleGAN2Loss
+from stylegan2_mspe.loss import PHASES, StyleGAN2Loss
 from stylegan2_mspe.step_canvas import step_canvas
 from stylegan2_mspe.ticks import Progress, Stopwatch, Ticks
 from stylegan2_mspe.trouble import Trouble
@@ -53,23 +53,24 @@ class Stopped(ValueError):
 def build(config: TrainingConfig, state: dict | None = None) -> Training:
     """Opens the dataset and makes the networks; writes nothing.
 
-    `state` is a loaded training state to go on from. Raises ValueError or OSError where dataset, network file
-    or state do not fit the config.
+    `state` is a loaded training state to go on from. Where several processes train together, each calls this.
+    Raises ValueError or OSError where dataset, network file or state do not fit the config, MemoryError where
+    the networks do not fit the device.
     """
-    device = torch.device(config.device)
+    device = distributed.device(config.device)
     if device.type == 'cpu':
         allocator.keep_freed_memory()
     torch.backends.cudnn.benchmark = config.bench
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = config.allow_tf32
     conv2d_gradfix.enabled = grid_sample_gradfix.enabled = True
-    seed_everything(config.seed)
+    chance.seed_all(config.seed)
     dataset = construct_dataset(**config.training_set_kwargs)
-    G = networks.Generator(**generator_kwargs(config)).train().requires_grad_(False).to(device)
-    D = networks.Discriminator(**discriminator_kwargs(config)).train().requires_grad_(False).to(device)
-    models = dict(G=G, D=D, G_ema=copy.deepcopy(G).eval())
-    snapshots.prepare_precision(models, device, fp32=config.g_fp16_res == 0)
+    with memory.explained(*memory.of_networks(config), device):
+        models = make_models(config, device)
+    G, D = models['G'], models['D']
     pipe = ada.make_pipe(config)
-    loss = StyleGAN2Loss(device, G.mapping, G.synthesis, D, augment_pipe=pipe and pipe.to(device),
+    parts = [distributed.parallel(module) for module in (G.mapping, G.synthesis, D)]
+    loss = StyleGAN2Loss(device, *parts, augment_pipe=pipe and pipe.to(device),
                          style_mixing_prob=config.style_mixing, r1_gamma=config.gamma,
                          pl_weight=config.pl_weight)
     strength = ada.AdaptiveStrength(pipe, config) if config.aug == 'ada' else None
@@ -78,14 +79,18 @@ def build(config: TrainingConfig, state: dict | None = None) -> Training:
     if state is not None:
         restore(training, state)
     elif config.resume:
-        training.notes = transfer.start_from(config.resume, models)
+        training.notes = transfer.start_from(config.resume, models) if distributed.is_first() else []
+        distributed.spread(models.values())
     return training
 
 
-def seed_everything(seed: int) -> None:
-    random.seed(seed)
-    np.random.seed(seed % 2 ** 32)
-    torch.manual_seed(seed)
+def make_models(config: TrainingConfig, device: torch.device) -> dict[str, torch.nn.Module]:
+    """G, D and G_ema as they begin, without gradients."""
+    G = networks.Generator(**generator_kwargs(config)).train().requires_grad_(False).to(device)
+    D = networks.Discriminator(**discriminator_kwargs(config)).train().requires_grad_(False).to(device)
+    models = dict(G=G, D=D, G_ema=copy.deepcopy(G).eval())
+    snapshots.prepare_precision(models, device, fp32=config.g_fp16_res == 0)
+    return models
 
 
 def make_phases(config: TrainingConfig, G: torch.nn.Module, D: torch.nn.Module) -> list[Phase]:
@@ -117,7 +122,10 @@ def optimizers(training: Training) -> dict[str, torch.optim.Optimizer]:
 
 def training_step(training: Training, pictures: torch.Tensor, labels: torch.Tensor,
                   stopwatch: Stopwatch) -> None:
-    """Runs the phases that are due on one batch: pictures uint8 [N, C, R, R], labels [N, c_dim]."""
+    """Runs the phases that are due on this process's share of a batch.
+
+    pictures uint8 [N, C, R, R], labels [N, c_dim].
+    """
     config, progress = training.config, training.progress
     reals = stream.to_network(pictures, training.device)
     labels = labels.to(training.device)
@@ -134,30 +142,62 @@ def training_step(training: Training, pictures: torch.Tensor, labels: torch.Tens
 
 
 def run_phase(training: Training, phase: Phase, reals: torch.Tensor, labels: torch.Tensor) -> None:
-    """Adds up the phase's gradients in passes of batch_gpu pictures to those of one pass, and steps."""
-    z = torch.randn([len(reals), training.config.z_dim], device=training.device)
-    c = random_labels(training, len(reals))
-    size = training.config.batch_gpu
+    """Adds up the phase's gradients over the passes of all processes to those of one pass, and steps.
+
+    A pass takes every k-th picture of the batch, where there are k passes in all: then the groups of the
+    minibatch standard deviation are those of one large pass, and so are latents and noise.
+    """
+    config = training.config
+    count = len(reals) // config.batch_gpu
     phase.optimizer.zero_grad(set_to_none=True)
     phase.module.requires_grad_(True)
-    passes = list(zip(reals.split(size), labels.split(size), z.split(size), c.split(size)))
-    for index, (real_img, real_c, gen_z, gen_c) in enumerate(passes):
-        training.loss.accumulate_gradients(
-            phase.name, real_img, real_c, gen_z, gen_c, sync=index == len(passes) - 1,
-            gain=phase.interval * len(real_img) / len(reals))
+    moved = []
+    start = [each.clone() for each in running_means(training)]
+    for index in range(count):
+        copy_to(running_means(training), start)
+        own = slice(index, None, count)
+        place = distributed.rank() + index * distributed.size()
+        with chance.part(place, count * distributed.size(), config.seed, training.progress.step,
+                         list(PHASES).index(phase.name)):
+            z = chance.randn([config.batch_gpu, config.z_dim], device=training.device)
+            c = random_labels(training, config.batch_gpu)
+            training.loss.accumulate_gradients(phase.name, reals[own], labels[own], z, c,
+                                               sync=index == count - 1, gain=phase.interval / count)
+        moved.append([each.clone() for each in running_means(training)])
     phase.module.requires_grad_(False)
-    gradients = [each.grad for each in phase.module.parameters() if each.grad is not None]
+    means = [torch.stack(values).mean(dim=0) for values in zip(*moved)]
+    distributed.average(means)
+    copy_to(running_means(training), means)
+    step(training, phase)
+
+
+def step(training: Training, phase: Phase) -> None:
+    """Moves the weights by the gradients there are; a parameter without one moves as if it were 0."""
+    for parameter in phase.module.parameters():
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+    gradients = [each.grad for each in phase.module.parameters()]
     training.trouble.look_at_gradients(phase.name, gradients)
     for gradient in gradients:          # one bad picture must not end a run of days
         torch.nan_to_num(gradient, nan=0, posinf=1e5, neginf=-1e5, out=gradient)
     phase.optimizer.step()
 
 
+def running_means(training: Training) -> list[torch.Tensor]:
+    """What each pass moves a little from where the phase began; the phase moves it by the mean over passes."""
+    return [training.models['G'].mapping.w_avg, training.loss.pl_mean]
+
+
+def copy_to(tensors: list[torch.Tensor], values: list[torch.Tensor]) -> None:
+    for tensor, value in zip(tensors, values):
+        tensor.copy_(value)
+
+
 def random_labels(training: Training, count: int) -> torch.Tensor:
     """Labels [count, c_dim] for generated pictures, as frequent as they are in the dataset."""
     if not training.config.label_dim:
         return torch.zeros([count, 0], device=training.device)
-    indices = np.random.randint(len(training.dataset), size=count)
+    indices = (chance.rand([count], dtype=torch.float64) * len(training.dataset)).long()
     labels = np.stack([training.dataset.get_label(int(index)) for index in indices])
     return torch.from_numpy(labels).to(training.device)
 
@@ -184,47 +224,50 @@ def augment_p(training: Training) -> float:
 # ----- a run ------------------------------------------------------------------------------------------------
 
 
-def train(training: Training, run_dir: str, *, say: Callable[[str], None] = print,
+def train(training: Training, run_dir: str | None, *, say: Callable[[str], None] = print,
           watch: Callable[[int], None] = lambda nimg: None, grid: tuple[int, int] | None = None) -> None:
     """Trains to the end, in an existing folder.
 
-    say: takes the lines of the log. watch: takes the number of pictures shown, after each step. grid:
-    (columns, rows) of the picture grids, None = what fills a large screen. Raises ValueError for a picture
-    that can't be used, Stopped where the config asks to end a run that has gone wrong.
+    run_dir: None in all but the first of several processes, which write nothing. say: takes the lines of the
+    log. watch: takes the number of pictures shown, after each step. grid: (columns, rows) of the picture
+    grids, None = what fills a large screen. Raises ValueError for a picture that can't be used, Stopped where
+    the config asks to end a run that has gone wrong, MemoryError where a step or a grid does not fit.
     """
     config, progress = training.config, training.progress
-    shown = snapshots.make_grid(training.dataset, config.z_dim, config.seed, grid)
+    shown = real = None
+    if run_dir is not None:
+        shown = snapshots.make_grid(training.dataset, config.z_dim, config.seed, grid)
+        real = variety(snapshots.real_pictures(shown, training.dataset))
     if training.resumed is None:
-        seed_everything(config.seed)    # whatever was drawn to make the networks
         write_start(training, run_dir, shown)
-    else:
+    elif run_dir is not None:
         run_folder.cut_stats(run_dir, progress.tick)
     ticks = Ticks(run_dir, progress, device=training.device, say=say,
                   latest=training.resumed and training.resumed['values']['stats'])
-    real = variety(snapshots.real_pictures(shown, training.dataset))
     with contextlib.closing(open_stream(training)) as pictures:
-        if training.resumed is not None:
-            checkpoint.restore_random(training.resumed)     # last: what came before may have drawn numbers
         done = progress.nimg >= config.kimg * 1000
         while not done:
-            training_step(training, *next(pictures), ticks.stopwatch)
+            shares = next(pictures)
+            with memory.explained(*memory.of_step(config), training.device):
+                training_step(training, *shares, ticks.stopwatch)
             watch(progress.nimg)
             done = progress.nimg >= config.kimg * 1000
             if ticks.due(config.tick, done):
                 end_tick(training, ticks, shown, real, done=done, say=say)
 
 
-def end_tick(training: Training, ticks: Ticks, grid: snapshots.Grid, real: float, *, done: bool,
+def end_tick(training: Training, ticks: Ticks, grid: snapshots.Grid | None, real: float | None, *, done: bool,
              say: Callable[[str], None]) -> None:
     """Closes a tick: statistics, what has gone wrong, and a snapshot where one is due.
 
-    real: variety of the real pictures. Raises Stopped, after a snapshot.
+    grid, and real (the variety of its real pictures): None where another process draws it. Raises Stopped,
+    after a snapshot.
     """
     config, tick = training.config, training.progress.tick
     ticks.stop()
     due = done or tick % config.snap == 0
-    pictures = draw_fakes(training, grid) if due else None
-    share = variety(pictures) / real if due and real > 0 else None
+    pictures = draw_fakes(training, grid) if due and grid is not None else None
+    share = distributed.share(variety(pictures) / real if pictures is not None and real > 0 else None)
     tensors = {f'the weights of {name}': [*module.parameters(), *module.buffers()]
                for name, module in training.models.items()}
     tensors['the mean path length'] = [training.loss.pl_mean]
@@ -247,31 +290,37 @@ def end_tick(training: Training, ticks: Ticks, grid: snapshots.Grid, real: float
 def open_stream(training: Training) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     config = training.config
     return stream.batches(training.dataset, config.batch, seed=config.seed, start=training.progress.nimg,
-                          workers=config.workers, pin_memory=training.device.type == 'cuda')
+                          workers=config.workers, pin_memory=training.device.type == 'cuda',
+                          rank=distributed.rank(), replicas=distributed.size())
 
 
-def write_start(training: Training, run_dir: str, grid: snapshots.Grid) -> None:
+def write_start(training: Training, run_dir: str | None, grid: snapshots.Grid | None) -> None:
     """What a run shows before its first step, and a state: from here on it can be killed at any instant."""
-    reals = snapshots.real_pictures(grid, training.dataset)
-    snapshots.save_pictures(grid, reals, os.path.join(run_dir, 'reals.png'))
-    snapshots.save_pictures(grid, draw_fakes(training, grid), os.path.join(run_dir, 'fakes_init.png'))
+    if run_dir is not None:
+        reals = snapshots.real_pictures(grid, training.dataset)
+        snapshots.save_pictures(grid, reals, os.path.join(run_dir, 'reals.png'))
+        snapshots.save_pictures(grid, draw_fakes(training, grid), os.path.join(run_dir, 'fakes_init.png'))
     write_state(training, run_dir, {})
 
 
-def write_snapshot(training: Training, run_dir: str, grid: snapshots.Grid, stats: dict,
+def write_snapshot(training: Training, run_dir: str | None, grid: snapshots.Grid | None, stats: dict,
                    pictures: np.ndarray | None = None) -> None:
     """Pictures, then networks, then the state: where there is a state, all that belongs to it is there.
 
     pictures: of the grid, where they have been drawn already. Weights that are not finite are not written, so
-    that the states that are kept are those from before.
+    that the states that are kept are those from before. Raises ValueError, and writes nothing, where the
+    processes have drifted apart.
     """
-    kimg = training.progress.nimg // 1000
-    pictures = draw_fakes(training, grid) if pictures is None else pictures
-    snapshots.save_pictures(grid, pictures, os.path.join(run_dir, f'fakes{kimg:06d}.png'))
+    kimg, pipe = training.progress.nimg // 1000, training.loss.augment_pipe
+    distributed.check([*training.models.values(), *([pipe] if pipe else [])])
+    if run_dir is not None:
+        pictures = draw_fakes(training, grid) if pictures is None else pictures
+        snapshots.save_pictures(grid, pictures, os.path.join(run_dir, f'fakes{kimg:06d}.png'))
     if not training.trouble.finite:
         return
-    snapshots.save_networks(os.path.join(run_dir, f'network-snapshot-{kimg:06d}.pkl'), training.models,
-                            training.config.training_set_kwargs, training.loss.augment_pipe)
+    if run_dir is not None:
+        snapshots.save_networks(os.path.join(run_dir, f'network-snapshot-{kimg:06d}.pkl'), training.models,
+                                training.config.training_set_kwargs, pipe)
     write_state(training, run_dir, stats)
 
 
@@ -280,20 +329,21 @@ def draw_fakes(training: Training, grid: snapshots.Grid) -> np.ndarray:
                                    device=training.device)
 
 
-def write_state(training: Training, run_dir: str, stats: dict) -> None:
+def write_state(training: Training, run_dir: str | None, stats: dict) -> None:
     """`stats`: the newest value of every reported name, which the next ticks repeat until it is reported
-    again.
+    again. Of several processes all have to call this, and the first writes.
     """
     values = dict(progress=dataclasses.asdict(training.progress), stats=stats,
                   pl_mean=training.loss.pl_mean.cpu(), augment_p=augment_p(training),
                   ada=training.strength and training.strength.state(), trouble=training.trouble.since)
+    if run_dir is None:
+        return
     path = checkpoint.state_path(run_dir, training.progress.nimg // 1000)
     checkpoint.save_state(path, modules=training.models, optimizers=optimizers(training), values=values)
     checkpoint.keep_newest(run_dir)
 
 
 def restore(training: Training, state: dict) -> None:
-    """Everything but the random generators, which come when the run begins."""
     checkpoint.restore(state, modules=training.models, optimizers=optimizers(training))
     training.progress = Progress(**state['values']['progress'])
     training.loss.pl_mean.copy_(state['values']['pl_mean'])

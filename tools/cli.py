@@ -12,6 +12,8 @@ from typing import NoReturn, TypeVar
 
 import click
 
+from stylegan2_mspe.memory import is_shortage
+
 T = TypeVar('T')
 
 # For every program: @click.command(context_settings=cli.SETTINGS). `--max_images` is `--max-images`.
@@ -26,30 +28,44 @@ def run(command: click.Command) -> NoReturn:
     """Runs a click program and exits: 0, 2 for a wrong command line, 130 for Ctrl-C, 143 where it is asked to
     end, and 1 with one sentence on stderr where the program raises ValueError, OSError or MemoryError, or
     torch runs out of memory."""
-    _end_in_order()
+    end_in_order()
     warnings.formatwarning = one_line_warning
     try:
         status = command.main(standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        print('Interrupted.', file=sys.stderr)
-        sys.exit(130)
-    except MemoryError as error:
-        fail(f'out of memory ({error})' if str(error) else 'out of memory')
-    except OSError as error:
-        fail(describe_os_error(error))
-    except ValueError as error:
-        fail(str(error))
-    except RuntimeError as error:       # torch's, for want of memory, has no type of its own on a CPU
-        if not re.search("out of memory|can't allocate memory|not enough memory", str(error)):
+    except (Exception, KeyboardInterrupt) as error:
+        known = ending(error)
+        if known is None:
             raise
-        fail(f'out of memory ({str(error).splitlines()[0]})')
+        code, line = known
+        print(line, file=sys.stderr)
+        sys.exit(code)
     sys.exit(status if isinstance(status, int) else 0)
 
 
-def _end_in_order() -> None:
+def ending(error: BaseException) -> tuple[int, str] | None:
+    """The exit code and the line for stderr of what ends a program; None for a mistake of our own."""
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else 1, ''
+    if isinstance(error, (click.Abort, KeyboardInterrupt)):
+        return 130, 'Interrupted.'
+    if is_shortage(error):
+        reason = ''.join(str(error).splitlines()[:1])
+        return 1, error_line(f'out of memory ({reason})' if reason else 'out of memory')
+    if isinstance(error, OSError):
+        return 1, error_line(describe_os_error(error))
+    if isinstance(error, ValueError):
+        return 1, error_line(str(error))
+    return None
+
+
+def error_line(sentence: str) -> str:
+    return f'Error: {" ".join(sentence.split())}'
+
+
+def end_in_order() -> None:
     """Lets SIGTERM end the program as an exception does, so that unfinished files are removed."""
     program = os.getpid()
 
@@ -63,7 +79,7 @@ def _end_in_order() -> None:
 
 def fail(sentence: str) -> NoReturn:
     """Prints `Error: <sentence>` as one line on stderr and exits with code 1."""
-    print(f'Error: {" ".join(sentence.split())}', file=sys.stderr)
+    print(error_line(sentence), file=sys.stderr)
     sys.exit(1)
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 import sys
 
@@ -9,9 +10,11 @@ import click
 
 from stylegan2_mspe.config import PRESET_NAMES, TrainingConfig
 from stylegan2_mspe.options import AUGPIPES, PLANS, PRETRAINED
-from tools import cli
+from tools import cli, processes
 
-CHANGEABLE = ('kimg', 'snap', 'workers', 'stop_on_nan')   # what a resumed run may do otherwise
+LATER = ('kimg', 'snap', 'workers', 'stop_on_nan')      # what a resumed run may do otherwise ...
+DEVICES = ('gpus', 'batch_gpu')                         # ... and where, with the same pictures a step
+CHANGEABLE = LATER + DEVICES
 GIVEN = 'options'                           # entry of training_options.json: what the user asked for
 
 
@@ -80,7 +83,9 @@ def metric_names(ctx, param, value):
 @click.option('--augpipe', type=click.Choice(AUGPIPES), help='Which transformations  [default: bgc]')
 # On what, and what is written.
 @click.option('--device', type=click.Choice(['auto', 'cpu', 'cuda']), help='[default: auto]')
-@click.option('--gpus', type=int, metavar='N', help='Number of GPUs, a power of two  [default: 1]')
+@click.option('--gpus', type=int, metavar='N',
+              help='Processes, a power of two: one for each GPU of this machine or, with --device=cpu, as many '
+              'on its cores  [default: 1; under torchrun: all]')
 @click.option('--seed', type=int, metavar='N', help='[default: 0]')
 @click.option('--tick', type=float, metavar='KIMG',
               help='Thousands of images between status lines  [default: 4]')
@@ -105,49 +110,109 @@ def main(outdir, dry_run, **options):
     python train.py --cfg=paper256 --pe=mspe --data=cats.zip --mirror=1
     python train.py --resume=latest                                 # after a kill, a crash or a power cut
     python train.py --resume=latest --kimg=800                      # train longer
+    python train.py --cfg=mspe --data=ffhq256.zip --gpus=8          # eight processes, one for each GPU
     """
     options = {name: value for name, value in options.items() if value is not None}
-    if options.get('resume') == 'latest':
-        resume_run(outdir, options, dry_run)
-    else:
-        start_run(outdir, options, dry_run)
+    world = processes.started_by_torchrun(options)
+    if world is not None:
+        processes.member(world, None, True, run_jointly, outdir, options, dry_run)
+        return
+    plan = make_plan(outdir, options, dry_run)
+    if plan is not None:
+        check_devices(plan)
+        processes.run(plan.config.num_gpus, carry_out, plan if plan.config.num_gpus == 1 else plan.to_send())
 
 
-def start_run(outdir, options, dry_run):
-    from stylegan2_mspe import run_folder
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What is to be trained, before anything is built or written."""
+    config: TrainingConfig
+    outdir: str
+    given: dict                 # options of the command line that the run folder records
+    run_dir: str | None = None  # of the run that goes on
+    state: dict | None = None   # its newest, if it is loaded
+
+    def to_send(self):
+        """As another process gets it: a state is large."""
+        return dataclasses.replace(self, state=None)
+
+
+def make_plan(outdir, options, dry_run):
+    """What these options ask for; None where it has been done: a dry run, a finished run."""
+    resumed = options.get('resume') == 'latest'
+    plan = plan_resume(outdir, options) if resumed else plan_start(outdir, options, dry_run)
+    if dry_run:
+        click.echo(json.dumps(dataclasses.asdict(plan.config), indent=2))
+        return None
+    if plan.state is not None:
+        nimg = plan.state['values']['progress']['nimg']
+        if nimg >= plan.config.kimg * 1000:
+            click.echo(f'{plan.run_dir} is finished: {nimg / 1000:g} of {plan.config.kimg:g} kimg.')
+            return None
+    return plan
+
+
+def plan_start(outdir, options, dry_run):
     from stylegan2_mspe.options import check, warnings
 
     check(options)
     info = dataset_info(options)
     config = resolve_options(options, info)
-    if dry_run:
-        click.echo(json.dumps(dataclasses.asdict(config), indent=2))
-        return
-    for warning in warnings(options, info):
+    for warning in [] if dry_run else warnings(options, info):
         click.echo(f'Warning: {warning}', err=True)
-    training = build(config)
-    run_dir = run_folder.create(outdir, config.desc)
-    record(run_dir, config, options)
-    run(training, run_dir, 'Training')
+    return Plan(config, outdir, options)
 
 
-def resume_run(outdir, options, dry_run):
+def plan_resume(outdir, options):
     from stylegan2_mspe import run_folder
 
     run_dir, state = newest_run(outdir)
     recorded = run_folder.read_json(os.path.join(run_dir, run_folder.OPTIONS))
     given = recorded.pop(GIVEN)
     config = changed_config(TrainingConfig.from_json(recorded), given, options, run_dir)
-    if dry_run:
-        click.echo(json.dumps(dataclasses.asdict(config), indent=2))
+    given = {**given, **{name: options[name] for name in LATER if name in options}}
+    return Plan(config, outdir, given, run_dir, state)
+
+
+def check_devices(plan):
+    """Raises ValueError where this machine has fewer devices than processes would be started on."""
+    count = plan.config.num_gpus
+    if count == 1:
         return
-    nimg = state['values']['progress']['nimg']
-    if nimg >= config.kimg * 1000:
-        click.echo(f'{run_dir} is finished: {nimg / 1000:g} of {config.kimg:g} kimg.')
+    if plan.config.device == 'cpu' and plan.given.get('device') != 'cpu':
+        raise ValueError(f'--gpus={count}: found no CUDA device on this machine, expected {count}, or '
+                         '--device=cpu, which starts as many processes on its cores')
+    from stylegan2_mspe import distributed
+    distributed.check_devices(plan.config.device, count)
+
+
+def run_jointly(outdir, options, dry_run):
+    """Trains as one of the processes that torchrun has started; the first makes the plan."""
+    from stylegan2_mspe import distributed
+
+    plan = make_plan(outdir, options, dry_run) if distributed.is_first() else None
+    plan = distributed.share(plan and plan.to_send())
+    if plan is not None:
+        carry_out(plan)
+
+
+def carry_out(plan):
+    """Builds and trains, in each process; the first one alone reads and writes the run folder."""
+    from stylegan2_mspe import checkpoint, distributed, run_folder, training_loop
+
+    first, run_dir, state = distributed.is_first(), plan.run_dir, plan.state
+    if run_dir is not None and state is None:
+        state = distributed.share(checkpoint.newest_state(run_dir) if first else None)
+    training = build(plan.config, state)
+    if not first:
+        training_loop.train(training, None, say=lambda line: None)
         return
-    training = build(config, state)
-    record(run_dir, config, {**given, **{name: options[name] for name in CHANGEABLE if name in options}})
-    run(training, run_dir, f'Resuming at {nimg / 1000:g} kimg')
+    what = 'Training'
+    if run_dir is not None:
+        what = f'Resuming at {training.progress.nimg / 1000:g} kimg'
+    run_dir = run_dir or run_folder.create(plan.outdir, plan.config.desc)
+    record(run_dir, plan.config, plan.given)
+    run(training, run_dir, what)
 
 
 def newest_run(outdir):
@@ -168,12 +233,32 @@ def changed_config(recorded, given, options, run_dir):
 
     changes = {name: value for name, value in options.items() if name in CHANGEABLE}
     check({'data': given['data'], **changes})
+    changes = {**{name: changes[name] for name in LATER if name in changes}, **divided(recorded, changes)}
     for name in options.keys() - {*CHANGEABLE, 'resume'}:
         if options[name] != given.get(name) and makes_another_run(given, name, options[name]):
             found = given.get(name, getattr(recorded, name, 'its default'))
             raise ValueError(f'{flag(name)}={options[name]}: {run_dir} was started with {found}; a resumed '
                              f'run may change only {", ".join(map(flag, CHANGEABLE))}')
     return dataclasses.replace(recorded, **changes)
+
+
+def divided(recorded, changes):
+    """How the pictures of a step are divided when a run goes on elsewhere: as before as far as possible.
+
+    Raises ValueError where they can't be, or would be compared in other groups by D.
+    """
+    from stylegan2_mspe.options import share_of_device
+
+    gpus = changes.get('gpus', recorded.num_gpus)
+    own = share_of_device(recorded.batch, gpus)
+    batch_gpu = changes.get('batch_gpu', math.gcd(own, recorded.batch_gpu))
+    if own % batch_gpu:
+        raise ValueError(f'--batch-gpu={batch_gpu}: expected a divisor of {own}, the images per device')
+    group = min(recorded.mbstd_group, recorded.batch_gpu)
+    if batch_gpu % group:
+        raise ValueError(f'--gpus={gpus}: gives {batch_gpu} images per pass, expected a multiple of {group}, '
+                         'the group of the minibatch standard deviation that the run was started with')
+    return dict(num_gpus=gpus, batch_gpu=batch_gpu)
 
 
 def makes_another_run(given, name, value):
@@ -211,9 +296,11 @@ def dataset_info(options):
 
 
 def build(config, state=None):
-    from stylegan2_mspe import checkpoint, training_loop
+    from stylegan2_mspe import checkpoint, distributed, training_loop
 
     now = checkpoint.arithmetic()
+    if not distributed.is_first():
+        return training_loop.build(config, state)
     for name, before in (state or {}).get('arithmetic', {}).items():
         if before != now[name]:
             click.echo(f'Warning: the run was started with {name}={before} and goes on with '
@@ -245,7 +332,8 @@ def run(training, run_dir, what):
         say(f'{what}: {run_dir}')
         size = f'{config.resolution}x{config.resolution}'
         say(f'{len(training.dataset)} pictures {size} of {config.data_name}; {config.cfg}, pe {config.pe}, '
-            f'batch {config.batch}, {config.kimg:g} kimg on {config.device}'
+            f'batch {config.batch}, {config.kimg:g} kimg on '
+            + (config.device if config.num_gpus == 1 else f'{config.num_gpus} x {config.device}')
             + ('' if config.aug == 'noaug' else f', augmented ({config.aug}, {config.augpipe})'))
         for note in training.notes:
             say(note)

@@ -162,8 +162,9 @@ def check_ddp_consistency(module: torch.nn.Module, ignore_regex: str | None = No
     """Raises AssertionError naming the first tensor that differs from rank 0's.
 
     Names are `<class name>.<tensor name>`; those that `ignore_regex` matches as a whole are left out. Every
-    rank has to call this.
+    rank has to call this; only those that differ raise, after the last tensor, so that ranks stay in step.
     """
+    differs = None
     for name, tensor in named_params_and_buffers(module):
         name = f'{type(module).__name__}.{name}'
         if ignore_regex is not None and re.fullmatch(ignore_regex, name):
@@ -171,8 +172,10 @@ def check_ddp_consistency(module: torch.nn.Module, ignore_regex: str | None = No
         reference = tensor.detach().clone()
         torch.distributed.broadcast(reference, src=0)
         equal = (tensor == reference) | (tensor != tensor) & (reference != reference)  # NaN equals NaN here
-        if not equal.all():
-            raise AssertionError(f'Rank {torch.distributed.get_rank()} differs from rank 0 in {name}.')
+        if differs is None and not equal.all():
+            differs = name
+    if differs is not None:
+        raise AssertionError(f'Rank {torch.distributed.get_rank()} differs from rank 0 in {differs}.')
 
 
 # ---- Summary of a module -----------------------------------------------------------------------------------

@@ -14,3 +14,7 @@ def named_params_and_buffers(module):
 
 def params_and_buffers(module):
     return [tensor for _, tensor in named_params_and_buffers(module)]
+
+
+def ddp_sync(module, sync):
+    return contextlib.nullcontext()

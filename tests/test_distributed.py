@@ -1,0 +1,317 @@
+"""Several processes train as one does, resume as any number of them, and end together with one sentence."""
+
+import dataclasses
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from stylegan2_mspe import checkpoint, distributed, run_folder
+from stylegan2_mspe.legacy import load_network_pkl
+from tests import tiny, together
+from tools import processes, train
+
+CONFIGS = {
+    'plain': dict(batch=8, batch_gpu=4, g_fp16_res=0, d_fp16_res=0),
+    'everything': dict(batch=8, batch_gpu=2, g_fp16_res=0, d_fp16_res=0, aug='fixed', augpipe='bgcfnc',
+                       augment_p=.7, style_mixing=1., random_resize=(12, 24), label_dim=3),
+}
+KINDS = {'two': {}, 'ada': dict(aug='ada', ada_target=-1.1, ada_kimg=.1, pl_weight=2.)}
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    return tiny.make_dataset(tmp_path_factory.mktemp('data') / 'tiny', labels=True)
+
+
+def config(data, **changes):
+    kwargs = dict(tiny.config(data).training_set_kwargs, use_labels='label_dim' in changes)
+    return tiny.config(data, training_set_kwargs=kwargs, **changes)
+
+
+def run_config(data):
+    """12 steps in float32 throughout, with a snapshot after 1, 7 and 12."""
+    return tiny.config(data, batch=8, batch_gpu=2, kimg=.096, tick=.024, g_fp16_res=0, d_fp16_res=0,
+                       pl_weight=0., style_mixing=.5)
+
+
+@pytest.fixture(scope='module')
+def two(data, tmp_path_factory):
+    """What two processes have left: gradients, runs, and the rest of a run that one process began."""
+    folder = tmp_path_factory.mktemp('two')
+    for name in (*KINDS, 'one-two', 'one'):
+        (folder / name).mkdir()
+    run = run_config(data)
+    together.train(dataclasses.replace(run, kimg=.056), folder / 'one-two')
+    together.train(run, folder / 'one')
+    configs = {name: config(data, **changes) for name, changes in CONFIGS.items()}
+    distributed.launch(2, together.all_jobs, str(folder), configs, run, str(folder / 'one-two'), KINDS)
+    return folder
+
+
+def relative(found, expected):
+    """The largest distance between two lists of tensors, as a share of the norm of all of the second."""
+    norm = max(float(torch.stack([each.norm() for each in expected]).norm()), 1e-30)
+    return float(torch.stack([(a - b).norm() for a, b in zip(found, expected)]).norm()) / norm
+
+
+# ----- training together ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+@pytest.mark.parametrize('batch_gpu', [8, 4, 2])
+def test_gradients_of_two_processes_are_those_of_one(two, data, name, batch_gpu):
+    """However the eight pictures are divided: noise, augmentation, mixing and the groups of D fall alike.
+
+    Path length compares with the mean of its own pass, so it is alike in as many passes only.
+    """
+    found = [torch.load(two / f'{name}-{rank}.pt') for rank in range(2)]
+    assert tiny.differences(*found) == []
+    changes = dict(CONFIGS[name], batch_gpu=batch_gpu)
+    passes = 8 // CONFIGS[name]['batch_gpu']
+    if batch_gpu != 8 // passes:
+        changes['pl_weight'] = 0.
+    expected = together.gradients(config(data, **changes))
+    regularised = changes.get('pl_weight', 2) != 0
+    assert set(expected) == {key for key in found[0] if regularised or not key.startswith('Greg')}
+    for phase in {key.split('.')[0] for key in expected}:
+        keys = [key for key in expected if key.startswith(phase) and not key.endswith(('w_avg', 'pl_mean'))]
+        assert max(float(expected[key].abs().max()) for key in keys) > 1e-4
+        assert relative([found[0][key] for key in keys], [expected[key] for key in keys]) < 1e-5, phase
+    for key in expected:
+        if key.endswith('w_avg') and regularised or key == 'Greg.pl_mean':
+            torch.testing.assert_close(found[0][key], expected[key], rtol=1e-5, atol=1e-9, msg=key)
+
+
+def weights_of(folder):
+    state = checkpoint.newest_state(str(folder))
+    return state, [each for module in state['modules'].values() for each in module.values()]
+
+
+@pytest.mark.parametrize('name', ['two', 'one-two'])
+def test_a_run_of_two_processes_ends_as_one_does(two, name):
+    """From the start, or going on with what one process began after seven steps."""
+    (one, expected), (other, found) = weights_of(two / 'one'), weights_of(two / name)
+    assert other['values']['progress']['nimg'] == one['values']['progress']['nimg'] == 96
+    assert relative(found, expected) < 1e-4
+    assert {path.name for path in (two / name).iterdir()} == {path.name for path in (two / 'one').iterdir()}
+    lines = [tiny.stats_lines(two / each) for each in ('one', name)]
+    assert [line.keys() for line in lines[0]] == [line.keys() for line in lines[1]]
+    for first, second in zip(*lines):       # of all processes together
+        for key in first.keys() - {'Progress/variety'}:
+            assert first[key]['num'] == second[key]['num'], key
+            assert second[key]['mean'] == pytest.approx(first[key]['mean'], rel=1e-3, abs=1e-3), key
+    networks = load_network_pkl(two / name / 'network-snapshot-000000.pkl')
+    assert tiny.differences(dict(networks['G_ema'].state_dict()), other['modules']['G_ema']) == []
+
+
+def test_one_process_goes_on_with_what_two_began(two, data):
+    run = run_config(data)
+    longer = dataclasses.replace(run, kimg=.12)
+    for name in ('two', 'one'):
+        together.train(longer, two / name, checkpoint.newest_state(str(two / name)))
+    (one, expected), (other, found) = weights_of(two / 'one'), weights_of(two / 'two')
+    assert other['values']['progress']['nimg'] == 120 and relative(found, expected) < 1e-4
+
+
+def test_the_signs_of_all_processes_move_p(two, data, tmp_path):
+    """Six of eight moves reach p in one process with all pictures, and so with half of them in each."""
+    run = dataclasses.replace(run_config(data), **KINDS['ada'])
+    training = together.train(run, tmp_path)
+    state = checkpoint.newest_state(str(two / 'ada'))
+    assert state['values']['augment_p'] == pytest.approx(float(training.loss.augment_pipe.p)) != 0
+    assert state['values']['ada'][0] == training.strength.state()[0]
+    assert float(state['values']['pl_mean']) == pytest.approx(float(training.loss.pl_mean), rel=1e-3)
+
+
+def test_what_has_drifted_apart_is_named(two):
+    sentence, other = (torch.load(two / f'drifted-{rank}.pt') for rank in range(2))
+    assert sentence == other
+    assert 'Rank 1 differs from rank 0 in Linear.weight' in sentence and 'nothing is written' in sentence
+
+
+def test_threads_are_shared_out(two):
+    threads = [torch.load(two / f'threads-{rank}.pt') for rank in range(2)]
+    assert threads == [max(torch.get_num_threads() // 2, 1)] * 2
+
+
+# ----- ending together --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('kind, sentence', [
+    ('refused', 'Error: picture 7 in a.zip: found a hole, expected a picture'),
+    ('memory', r'Error: out of memory \(32 pictures did not fit in the memory of cpu \(.* GB, .* now\); '
+     r'expected fewer\)'),
+    ('mistake', r'Traceback(.|\n)*AttributeError: no such thing'),
+    ('SIGKILL', 'Error: process 1 of 2 was ended by SIGKILL, for want of memory perhaps; --resume=latest '),
+    ('SIGTERM', 'Error: process 1 of 2 was ended by SIGTERM; --resume=latest goes on from the newest state'),
+])
+def test_one_that_ends_early_ends_the_other(capfd, kind, sentence):
+    with pytest.raises(SystemExit) as caught:
+        processes.run(2, together.harmed, kind)
+    err = capfd.readouterr().err
+    assert caught.value.code == 1 and re.match(sentence, err), err
+    assert err.count('Error: ') == 1 and ('Traceback' in err) == (kind == 'mistake')
+
+
+OPTIONS = ['--cfg=mspe-small', '--cbase=128', '--cmax=8', '--batch=8', '--batch-gpu=4', '--tick=.016',
+           '--snap=1', '--workers=1', '--metrics=none', '--cond=0', '--device=cpu', '--fp32=1']
+
+
+def start(folder, *args, **variables):
+    environment = dict(os.environ, OMP_NUM_THREADS='1', **variables)
+    program = args if args[0].startswith('-m') else ('train.py', *args)
+    return subprocess.Popen([sys.executable, *program, f'--outdir={folder}'], env=environment, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+
+
+def ended(process):
+    try:
+        return process.communicate(timeout=300)
+    finally:
+        process.kill()
+
+
+def told(err):
+    """The lines that are not about how far it is."""
+    return [line for line in err.splitlines() if line and not line.startswith('kimg ')]
+
+
+def descendants(process):
+    import psutil
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+def test_control_c_ends_all_and_one_process_goes_on(data, tmp_path):
+    process = start(tmp_path, *OPTIONS, f'--data={data}', '--gpus=2', '--kimg=8')
+    for line in process.stdout:
+        if line.startswith('tick 2'):       # whose snapshot is being written
+            break
+    others = descendants(process)
+    assert len(others) >= 2
+    os.killpg(process.pid, signal.SIGINT)   # as a terminal does
+    out, err = ended(process)
+    assert (process.returncode, told(err)) == (130, ['Interrupted.'])
+    for _ in range(200):
+        if not any(each.is_running() and each.status() != 'zombie' for each in others):
+            break
+        time.sleep(.05)
+    assert not any(each.is_running() and each.status() != 'zombie' for each in others)
+    [(_, run_dir)] = run_folder.runs(str(tmp_path))
+    nimg = checkpoint.newest_state(run_dir)['values']['progress']['nimg']
+    assert nimg >= 16
+    options = ['--resume=latest', f'--outdir={tmp_path}', '--gpus=1', f'--kimg={(nimg + 16) / 1000}']
+    train.main(options, standalone_mode=False)
+    recorded = run_folder.read_json(os.path.join(run_dir, run_folder.OPTIONS))
+    assert checkpoint.newest_state(run_dir)['values']['progress']['nimg'] == nimg + 16
+    assert (recorded['num_gpus'], recorded['batch_gpu'], recorded['batch']) == (1, 4, 8)
+
+
+# ----- torchrun ---------------------------------------------------------------------------------------------
+
+
+def test_torchrun_on_this_machine(data, tmp_path):
+    process = start(tmp_path, '-mtorch.distributed.run', '--standalone', '--nproc-per-node=2', 'train.py',
+                    *OPTIONS, f'--data={data}', '--kimg=.032')
+    out, err = ended(process)
+    assert process.returncode == 0, err
+    words = [line.split()[0] for line in out.splitlines()]
+    assert words == ['Training:', '40', 'tick', 'tick', 'tick', 'Done:']
+    [(_, run_dir)] = run_folder.runs(str(tmp_path))
+    assert ' on 2 x cpu' in out and checkpoint.newest_state(run_dir)['values']['progress']['nimg'] == 32
+
+
+def node(folder, rank, port, *args):
+    return start(folder, *args, RANK=str(rank), WORLD_SIZE='2', LOCAL_RANK='0', LOCAL_WORLD_SIZE='1',
+                 MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port), GLOO_SOCKET_IFNAME='lo')
+
+
+def free_port():
+    with socket.socket() as listening:
+        listening.bind(('127.0.0.1', 0))
+        return listening.getsockname()[1]
+
+
+def test_two_machines(data, tmp_path):
+    """Each with a program of its own, which the environment tells its place; the second has no run folder."""
+    port = free_port()
+    options = [*OPTIONS, f'--data={data}', '--kimg=.016']
+    nodes = [node(tmp_path / f'{rank}', rank, port, *options) for rank in range(2)]
+    (out, err), (other_out, other_err) = [ended(process) for process in nodes]
+    assert [process.returncode for process in nodes] == [0, 0], err + other_err
+    assert out.startswith('Training: ') and (told(err), other_out, told(other_err)) == ([], '', [])
+    assert os.listdir(tmp_path) == ['0'] and len(run_folder.runs(str(tmp_path / '0'))) == 1
+
+
+@pytest.mark.parametrize('variables, options, sentence', [
+    (dict(RANK='0', WORLD_SIZE='2'), {}, 'found RANK in the environment, expected LOCAL_RANK, MASTER_ADDR, '
+     'MASTER_PORT with it, as torchrun sets them'),
+    (dict(RANK='2', WORLD_SIZE='2', LOCAL_RANK='0', MASTER_ADDR='h', MASTER_PORT='1'), {},
+     'RANK=2, WORLD_SIZE=2, LOCAL_RANK=0 in the environment: expected ranks below'),
+    (dict(RANK='x', WORLD_SIZE='2', LOCAL_RANK='0', MASTER_ADDR='h', MASTER_PORT='1'), {},
+     'expected whole numbers'),
+    (dict(RANK='0', WORLD_SIZE='2', LOCAL_RANK='0', MASTER_ADDR='h', MASTER_PORT='1'), dict(gpus=4),
+     '--gpus=4: found 2 processes (WORLD_SIZE, as torchrun sets it), expected the same number, or --gpus left'),
+])
+def test_what_the_environment_may_say(monkeypatch, variables, options, sentence):
+    for name in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'LOCAL_WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError) as caught:
+        processes.started_by_torchrun(options)
+    assert sentence in str(caught.value)
+
+
+def test_alone_there_is_nobody(monkeypatch):
+    for name in ('RANK', 'WORLD_SIZE'):
+        monkeypatch.delenv(name, raising=False)
+    options = dict(gpus=2)
+    assert processes.started_by_torchrun(options) is None and options == dict(gpus=2)
+    monkeypatch.setenv('RANK', '0'), monkeypatch.setenv('WORLD_SIZE', '1')      # torchrun with one process
+    assert processes.started_by_torchrun(options) is None
+    assert (distributed.rank(), distributed.size(), distributed.is_first()) == (0, 1, True)
+    module, tensor = torch.nn.Linear(1, 1), torch.ones(2)
+    assert distributed.parallel(module) is module and distributed.share('this') == 'this'
+    distributed.average([tensor]), distributed.spread([module]), distributed.check([module])
+    assert tensor.tolist() == [1, 1]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU here')
+@pytest.mark.parametrize('args, sentence', [
+    (['--gpus=8'], '--gpus=8: found no CUDA device on this machine, expected 8, or --device=cpu'),
+    (['--gpus=3'], '--gpus=3: expected a power of two'),
+])
+def test_too_few_devices(data, tmp_path, args, sentence):
+    with pytest.raises(ValueError) as caught:
+        train.main([*OPTIONS[:3], f'--data={data}', f'--outdir={tmp_path}', '--batch=64', *args],
+                   standalone_mode=False)
+    assert sentence in str(caught.value) and os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize('count, there, sentence', [
+    (8, 1, 'found 1 CUDA device on'), (4, 2, 'found 2 CUDA devices on')])
+def test_fewer_gpus_than_asked_for(monkeypatch, count, there, sentence):
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: there)
+    with pytest.raises(ValueError, match=f'--gpus={count}: {sentence}'):
+        distributed.check_devices('cuda', count)
+    distributed.check_devices('cuda', there), distributed.check_devices('cpu', count)
+
+
+def test_how_a_batch_is_divided_when_a_run_goes_on_elsewhere(data):
+    recorded = tiny.config(data, batch=32, batch_gpu=16, num_gpus=2, mbstd_group=4)
+    for changes, expected in [({}, (2, 16)), (dict(gpus=1), (1, 16)), (dict(gpus=4), (4, 8)),
+                              (dict(gpus=4, batch_gpu=4), (4, 4)), (dict(batch_gpu=8), (2, 8))]:
+        assert train.divided(recorded, changes) == dict(num_gpus=expected[0], batch_gpu=expected[1])
+    for changes, sentence in [(dict(gpus=16), '--gpus=16: gives 2 images per pass, expected a multiple of 4'),
+                              (dict(gpus=64), '--batch=32: expected a multiple of --gpus=64'),
+                              (dict(batch_gpu=12), '--batch-gpu=12: expected a divisor of 16')]:
+        with pytest.raises(ValueError) as caught:
+            train.divided(recorded, changes)
+        assert sentence in str(caught.value)
