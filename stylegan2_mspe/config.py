@@ -154,14 +154,19 @@ class TrainingConfig:
     @classmethod
     def from_json(cls, values: dict) -> 'TrainingConfig':
         """Back from `dataclasses.asdict` by way of JSON. Raises ValueError for anything else."""
-        fields = {field.name: field for field in dataclasses.fields(cls)}
-        unknown = sorted(set(values) - set(fields))
-        missing = sorted(name for name, field in fields.items()
-                         if name not in values and field.default is dataclasses.MISSING)
-        if unknown or missing:
-            raise ValueError(f'training options with unknown entries {unknown} and without {missing}')
-        tuples = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
-        return cls(**{**values, **tuples})
+        return from_json(cls, values)
+
+
+def from_json(kind: type, values: dict):
+    """A config of the dataclass `kind` from what JSON made of it. Raises ValueError for anything else."""
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    unknown = sorted(set(values) - set(fields))
+    missing = sorted(name for name, field in fields.items()
+                     if name not in values and field.default is dataclasses.MISSING)
+    if unknown or missing:
+        raise ValueError(f'training options with unknown entries {unknown} and without {missing}')
+    tuples = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+    return kind(**{**values, **tuples})
 
 
 def generator_kwargs(config: TrainingConfig) -> dict:

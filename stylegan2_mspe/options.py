@@ -36,8 +36,8 @@ class DatasetInfo:
     label_dim: int                      # 0 = it has no labels
 
 
-def check(options: dict) -> None:
-    """Refuses what can be refused without looking at the dataset."""
+def check_run(options: dict) -> None:
+    """Refuses numbers and names that no training takes."""
     asked = options.get
     for name, least in dict(gpus=1, snap=1, seed=0, subset=1, gamma=0, batch=1, batch_gpu=1, cbase=1, cmax=1,
                             map_depth=1, freezed=0, workers=1).items():
@@ -57,9 +57,14 @@ def check(options: dict) -> None:
     gpus = asked('gpus') or 1
     if gpus & (gpus - 1):
         raise ValueError(f'--gpus={gpus}: expected a power of two')
+
+
+def check(options: dict) -> None:
+    """Refuses what can be refused without looking at the dataset."""
+    check_run(options)
     _check_augmentation(options)
-    if asked('metrics'):
-        names = ','.join(asked('metrics'))
+    if options.get('metrics'):
+        names = ','.join(options['metrics'])
         raise ValueError(f'--metrics={names}: metrics are not built yet; use --metrics=none')
 
 
@@ -207,20 +212,20 @@ def describe(options: dict, data_name: str) -> str:
              asked('mirror') and 'mirror', 'nomirror' if asked('mirror') is False else None,
              f'auto{asked("gpus") or 1}' if cfg == 'auto' else cfg]
     short = dict(gamma='gamma', kimg='kimg', batch='batch', aug='', p='p', target='target', augpipe='')
-    parts += [prefix + _number(asked(name)) for name, prefix in short.items() if asked(name) is not None]
+    parts += [prefix + number(asked(name)) for name, prefix in short.items() if asked(name) is not None]
     resume = asked('resume')
     if resume:
         source = resume if resume in PRETRAINED else 'custom'
         parts.append(resume if resume == 'noresume' else f'resume{source}')
     short = dict(freezed='freezed', pe='pe', cbase='cbase', cmax='cmax', map_depth='map',
                  batch_gpu='batchgpu')
-    parts += [prefix + _number(asked(name)) for name, prefix in short.items() if asked(name) is not None]
+    parts += [prefix + number(asked(name)) for name, prefix in short.items() if asked(name) is not None]
     if asked('random_resize'):
         parts.append('resize' + ','.join(str(size) for size in asked('random_resize')))
     if asked('random_shift') is not None:
         parts.append('shift' if asked('random_shift') else 'noshift')
     if asked('random_margin') is not None:
-        parts.append(f'margin{_number(asked("random_margin"))}')
+        parts.append(f'margin{number(asked("random_margin"))}')
     return '-'.join(part for part in [*parts, asked('desc')] if part)
 
 
@@ -228,8 +233,8 @@ def flag(name: str) -> str:
     return '--' + name.replace('_', '-')
 
 
-def _number(value) -> str:
-    """`25000`, `0.5`, `1e-05`; words as they are."""
+def number(value) -> str:
+    """As in the name of a run: `25000`, `0.5`, `1e-05`; words as they are."""
     if isinstance(value, str):
         return value
     return str(int(value)) if value == int(value) else f'{value:g}'
