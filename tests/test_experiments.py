@@ -62,20 +62,22 @@ def test_fig2_counts_the_digits_that_keep_their_class(G, monkeypatch):
     class Judge:
         def judge(self, patches):
             bright = (patches[:, 3, 5] > 0.5).long()
-            return classifier.Judgement(bright, torch.ones(len(patches)))
+            return classifier.Judgement(bright, torch.where(bright == 1, 0.95, 0.5))
 
     monkeypatch.setattr(fig2, 'SHIFTS', (0, 7))
     result = fig2.measure({'one': G}, range(6), Judge())
     ws = rendering.seed_ws(G, range(6))
     canvases = [rendering.request_canvas(64, shift=shift) for shift in ((0, 0), (7, 0))]
     standard, moved = (similarity.grey(rendering.render(G, ws, canvas)) for canvas in canvases)
-    kept = ((standard[:, 3, 5] > 0.5) == (moved[:, 10, 5] > 0.5)).float().mean().item()
-    assert result.curves[1].kept == pytest.approx([1, kept])
+    before, after = (standard[:, 3, 5] > 0.5), (moved[:, 10, 5] > 0.5)
+    assert before.any() and not before.all()
+    assert result.curves[1].kept == pytest.approx([1, (before == after).float().mean().item()])
+    assert result.curves[1].kept_sure == pytest.approx([1, after[before].float().mean().item()])
 
 
 def make_result(qualities=None, **levels):
     """Curves of one height each: name -> (similarity, class kept)."""
-    curves = [fig2.Curve(name, direction, [1.0] + [mean] * 32, [0.0] * 33, [1.0] + [kept] * 32)
+    curves = [fig2.Curve(name, direction, [1.0] + [mean] * 32, [0.0] * 33, [1.0] + [kept] * 32, None)
               for name, (mean, kept) in levels.items() for direction in fig2.DIRECTIONS]
     return fig2.Result(curves, {name: (qualities or {}).get(name, GOOD) for name in levels})
 

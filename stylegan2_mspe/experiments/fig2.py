@@ -32,6 +32,7 @@ class Curve:
     mean: list[float]                   # over seeds, of per-image similarities
     error: list[float]                  # standard error of that mean
     kept: list[float]                   # part of the seeds that have the class they had unshifted
+    kept_sure: list[float] | None       # of those alone that were surely a digit; None where none was
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,8 +59,11 @@ def measure(networks: Mapping[str, torch.nn.Module], seeds: Sequence[int], class
             alike, judged, standard = measure_shifts(G, shifts, seeds, classifier, progress)
             several = len(seeds) > 1
             error = alike.std(axis=1, ddof=1) / np.sqrt(len(seeds)) if several else np.zeros(len(shifts))
-            kept = (judged == standard.classes.cpu().numpy()).mean(axis=1)
-            curves.append(Curve(name, direction, alike.mean(axis=1).tolist(), error.tolist(), kept.tolist()))
+            kept = judged == standard.classes.cpu().numpy()
+            sure = (standard.confidence > quality.SURE).cpu().numpy()
+            kept_sure = kept[:, sure].mean(axis=1).tolist() if sure.any() else None
+            curves.append(Curve(name, direction, alike.mean(axis=1).tolist(), error.tolist(),
+                                kept.mean(axis=1).tolist(), kept_sure))
             qualities[name] = quality.of_judgement(standard)
     return Result(curves, qualities)
 
@@ -112,9 +116,10 @@ def summary(curve: Curve) -> str:
     """One line: the mean over all shifts but 0, the lowest, where that is, and the class."""
     values = curve.mean[1:]
     lowest = int(np.argmin(values))
+    sure = '' if curve.kept_sure is None else f', by {min(curve.kept_sure[1:]):.1%} of what was surely a digit'
     return (f'{curve.network}, {curve.direction}: mean {np.mean(values):.3f}, '
             f'lowest {values[lowest]:.3f} at {SHIFTS[1:][lowest]} pixels; '
-            f'class kept by {min(curve.kept[1:]):.1%} or more')
+            f'class kept by {min(curve.kept[1:]):.1%} or more{sure}')
 
 
 def plot(result: Result) -> Image.Image:
