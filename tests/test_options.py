@@ -72,8 +72,8 @@ def test_float32_has_neither_half_precision_nor_a_clamp():
 @pytest.mark.parametrize('options, batch, batch_gpu', [
     (dict(cfg='stylegan2'), 32, 4),                     # 32 images were meant for eight devices
     (dict(cfg='stylegan2', batch=16), 16, 16),
-    (dict(cfg='mspe-small'), 32, 32),
-    (dict(cfg='mspe-small', batch_gpu=8), 32, 8),
+    (dict(cfg='mspe-small'), 16, 16),
+    (dict(cfg='mspe-small', batch_gpu=8), 16, 8),
     (dict(cfg='auto'), 32, 32),
 ])
 def test_images_per_pass(options, batch, batch_gpu):
