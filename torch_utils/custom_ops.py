@@ -1,25 +1,33 @@
 """Compiled operators: which implementation runs, and building extensions on first use.
 
-A build is named after everything it depends on, made under a temporary name and renamed when complete:
-nothing stale is ever loaded, and a build that was killed leaves no lock for others to wait on.
+A build is named after everything it depends on, made under a temporary name by one process while others wait,
+and renamed when complete: nothing stale is ever loaded, and a build that was killed holds nobody up.
 """
 
+import functools
 import glob
 import hashlib
 import importlib.util
+import math
 import os
 import shutil
+import subprocess
 import sys
 import sysconfig
-import tempfile
+import warnings
 from collections.abc import Callable
 from types import ModuleType
 
 import torch
 
 import dnnlib
+from torch_utils.build_once import build_once, one_line
 
 verbosity = 'brief'  # what get_plugin prints: 'none', 'brief' (one line) or 'full' (the compiler's output)
+enabled = True       # False: no CUDA kernel of ours is built or run
+
+HEADERS = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'ops', 'cuda')  # what .cu files share
+DTYPES = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2, torch.float64: 3}  # as in ops/cuda/types.h
 
 _kernels: dict[tuple[str, str], Callable] = {}  # operator, device type → kernel
 _plugins: dict[str, ModuleType] = {}  # build folder → module
@@ -28,13 +36,78 @@ _plugins: dict[str, ModuleType] = {}  # build folder → module
 
 
 def register_kernel(name: str, function: Callable, device: str = 'cuda') -> None:
-    """Makes `function` what operator `name` runs on tensors of that device type; it has the plain version's signature."""
+    """Makes `function` what operator `name` runs on tensors of that device type.
+
+    It has the plain version's signature.
+    """
     _kernels[name, device] = function
 
 
 def implementation(name: str, plain: Callable, x: torch.Tensor, impl: str) -> Callable:
-    """What runs operator `name` on `x`: the kernel registered for its device unless `impl` is 'ref', else `plain`."""
+    """What runs operator `name` on `x`: its device's kernel unless `impl` is 'ref', else `plain`."""
     return plain if impl == 'ref' else _kernels.get((name, x.device.type), plain)
+
+
+# ---- CUDA kernels ------------------------------------------------------------------------------------------
+
+
+def cuda_plugin(name: str, folder: str, agrees: Callable[[ModuleType], bool]) -> ModuleType | None:
+    """The kernels of `folder`/`name`.cu behind `folder`/`name`.cpp; None where they cannot be had.
+
+    `agrees` tells whether they compute on this machine what plain PyTorch does, asked once. Where there are
+    none, one line has said why, once for all kernels, and plain PyTorch serves.
+    """
+    return _cuda_plugin(name, folder, agrees) if enabled and not torch.jit.is_tracing() else None
+
+
+@functools.cache
+def _cuda_plugin(name: str, folder: str, agrees: Callable[[ModuleType], bool]) -> ModuleType | None:
+    sources = [os.path.join(folder, f'{name}.{suffix}') for suffix in ('cpp', 'cu')]
+    try:
+        _require_cuda_compiler()
+        plugin = get_plugin(f'{name}_plugin', sources, extra_cuda_cflags=['-O3'],
+                            extra_include_paths=[HEADERS])
+        with torch.inference_mode(False), torch.enable_grad():
+            if not agrees(plugin):
+                raise RuntimeError(f'those of {name} disagree with plain PyTorch on this GPU')
+        return plugin
+    except Exception as error:      # whatever it is, training has to start
+        _warn_once(one_line(error))
+        return None
+
+
+def _require_cuda_compiler() -> None:
+    if torch.version.cuda is None:
+        raise RuntimeError('this PyTorch was built without CUDA')
+    if not os.path.isfile(_nvcc()):
+        raise RuntimeError('no nvcc found; CUDA_HOME names the folder of a CUDA toolkit')
+
+
+@functools.cache
+def _warn_once(reason: str) -> None:
+    warnings.warn(f'CUDA kernels are not available ({reason}): running plain PyTorch, more slowly',
+                  stacklevel=2)
+
+
+def trial(*shape: int) -> torch.Tensor:
+    """Numbers in -1…1 on the GPU, to see what kernels make of them; leaves random generators alone."""
+    return torch.arange(math.prod(shape), device='cuda').mul(0.7).sin().reshape(shape)
+
+
+def address(tensor: torch.Tensor | None) -> int:
+    """Where a tensor's numbers begin; 0 = there is no tensor."""
+    return 0 if tensor is None else tensor.data_ptr()
+
+
+def launch(function: Callable, x: torch.Tensor, *arguments) -> None:
+    """Calls a function of a plugin on x's device, its last argument being the current stream there.
+
+    Raises RuntimeError with CUDA's words for what went wrong.
+    """
+    if not x.is_cuda:               # kernels compiled for a CPU, in tests
+        return function(*arguments, 0)
+    with torch.cuda.device(x.device):
+        return function(*arguments, torch.cuda.current_stream().cuda_stream)
 
 
 # ---- Building ----------------------------------------------------------------------------------------------
@@ -45,7 +118,7 @@ def get_plugin(module_name: str, sources: list[str], **build_kwargs) -> ModuleTy
 
     build_kwargs go to torch.utils.cpp_extension.load (extra_cflags, extra_cuda_cflags …). Builds are kept in
     the cache folder, one per content of the sources and of the headers beside them, torch, CUDA, GPU
-    architecture, Python and flags. Raises RuntimeError with one sentence when it cannot be built.
+    architectures, compilers, Python and flags. Raises RuntimeError with one sentence when it cannot be built.
     """
     assert verbosity in ('none', 'brief', 'full'), verbosity
     sources = [os.path.abspath(source) for source in sources]
@@ -56,24 +129,38 @@ def get_plugin(module_name: str, sources: list[str], **build_kwargs) -> ModuleTy
         end = '\n' if verbosity == 'full' else ''
         say(f'Setting up PyTorch plugin {module_name}... ', end=end, flush=True)
         try:
-            if not os.path.isdir(folder):
-                _build(module_name, sources, build_kwargs, folder)
-            _plugins[folder] = _load(folder)
+            _plugins[folder] = _built(folder, lambda place: _build(module_name, sources, build_kwargs, place))
         except Exception as error:
             say('Failed.')
-            raise RuntimeError(f'Plugin {module_name} could not be built: {_in_one_line(error)}') from error
+            raise RuntimeError(f'Plugin {module_name} could not be built: {one_line(error)}') from error
         say('Done.')
     return _plugins[folder]
 
 
+def _built(folder: str, build: Callable[[str], None]) -> ModuleType:
+    """The module in that folder; one that is damaged is built anew."""
+    if os.path.isdir(folder):
+        try:
+            return _load(folder)
+        except (ImportError, OSError, ValueError):
+            shutil.rmtree(folder, ignore_errors=True)
+    build_once(folder, build)
+    return _load(folder)
+
+
 def _fingerprint(module_name: str, sources: list[str], build_kwargs: dict) -> str:
     digest = hashlib.sha256()
-    for fact in (module_name, torch.__version__, torch.version.cuda, sys.version,
-                 sorted(build_kwargs.items()), os.environ.get('TORCH_CUDA_ARCH_LIST'),
-                 torch.cuda.get_device_capability() if torch.cuda.is_available() else None):
+    gpus = {torch.cuda.get_device_capability(i) for i in range(torch.cuda.device_count())}
+    with_cuda = any(source.endswith('.cu') for source in sources)
+    # Compilers count by what they are, not by where; folders among the flags by what is in them.
+    compilers = [_version(os.environ.get('CXX') or 'c++'), _version(_nvcc()) if with_cuda else None]
+    flags = sorted(item for item in build_kwargs.items() if item[0] != 'extra_include_paths')
+    for fact in (module_name, torch.__version__, torch.version.cuda, sorted(gpus), compilers, sys.version,
+                 flags, os.environ.get('TORCH_CUDA_ARCH_LIST')):
         digest.update(f'{fact}\n'.encode())
-    folders = sorted({os.path.dirname(source) for source in sources})
-    headers = [path for folder in folders for suffix in ('h', 'hpp', 'cuh')
+    folders = {os.path.dirname(source) for source in sources}
+    folders.update(build_kwargs.get('extra_include_paths', ()))
+    headers = [path for folder in sorted(folders) for suffix in ('h', 'hpp', 'cuh')
                for path in sorted(glob.glob(os.path.join(glob.escape(folder), f'*.{suffix}')))]
     for path in [*sources, *headers]:
         with open(path, 'rb') as file:
@@ -82,25 +169,32 @@ def _fingerprint(module_name: str, sources: list[str], build_kwargs: dict) -> st
     return digest.hexdigest()[:32]
 
 
+@functools.cache
+def _nvcc() -> str:
+    from torch.utils.cpp_extension import CUDA_HOME  # slow to import, and rarely needed
+    return os.path.join(CUDA_HOME, 'bin', 'nvcc') if CUDA_HOME else ''
+
+
+@functools.cache
+def _version(compiler: str) -> str:
+    """What a compiler says it is; nothing where it cannot be asked, which the build will find out."""
+    try:
+        return subprocess.run([compiler, '--version'], capture_output=True, text=True, timeout=60).stdout
+    except (OSError, subprocess.SubprocessError):
+        return ''
+
+
 def _build(module_name: str, sources: list[str], build_kwargs: dict, folder: str) -> None:
-    from torch.utils import cpp_extension  # slow to import, and rarely needed
-    parent = os.path.dirname(folder)
-    os.makedirs(parent, exist_ok=True)
-    unfinished = tempfile.mkdtemp(prefix=f'{os.path.basename(folder)}.', suffix='.part', dir=parent)
+    from torch.utils import cpp_extension
+    os.mkdir(folder)
     path = os.environ.get('PATH', '')
     try:
         # ninja lies beside the interpreter, also of an environment that is not activated
         os.environ['PATH'] = os.pathsep.join([path, sysconfig.get_path('scripts')])
-        cpp_extension.load(name=module_name, sources=sources, build_directory=unfinished,
+        cpp_extension.load(name=module_name, sources=sources, build_directory=folder,
                            verbose=verbosity == 'full', is_python_module=False, **build_kwargs)
-        try:
-            os.rename(unfinished, folder)
-        except OSError:
-            if not os.path.isdir(folder):  # else another process was faster, with the same result
-                raise
     finally:
         os.environ['PATH'] = path
-        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def _load(folder: str) -> ModuleType:
@@ -110,9 +204,3 @@ def _load(folder: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-def _in_one_line(error: Exception) -> str:
-    """The line of a compiler's output that says what is wrong, or the first one there is."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    return next((line for line in lines if 'error:' in line), lines[0])

@@ -19,6 +19,16 @@ import torch
 
 import dnnlib
 
+try:
+    from torch_utils.build_once import build_once
+except ImportError:             # another checkout's torch_utils: every process builds for itself
+    def build_once(target, build):
+        if not os.path.isfile(target):
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=os.path.dirname(target)) as folder:
+                build(os.path.join(folder, 'unfinished'))
+                os.replace(os.path.join(folder, 'unfinished'), target)
+
 SOURCE = pathlib.Path(__file__).with_name('cpu_kernels.cpp')
 FLAGS = ['-O3', '-march=native', '-std=c++17', '-fopenmp', '-fno-math-errno', '-fno-trapping-math',
          '-shared', '-fPIC']
@@ -46,7 +56,7 @@ def usable(*tensors: torch.Tensor | None) -> ctypes.CDLL | None:
 def _library() -> ctypes.CDLL | None:
     try:
         return ctypes.CDLL(str(build()))
-    except (OSError, subprocess.SubprocessError) as error:
+    except (OSError, RuntimeError, subprocess.SubprocessError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         warnings.warn(f'CPU kernels are not available ({reason}): '
                       'running plain PyTorch, at about half the speed', stacklevel=4)
@@ -61,21 +71,19 @@ def build() -> pathlib.Path:
     compiler = os.environ.get('CXX') or shutil.which('c++') or shutil.which('g++') or shutil.which('clang++')
     if compiler is None:
         raise OSError('no C++ compiler found')
-    inputs = [SOURCE.read_text(), compiler, *FLAGS, platform.machine(), processor_flags()]
+    version = subprocess.run([compiler, '--version'], capture_output=True, text=True, timeout=60).stdout
+    inputs = [SOURCE.read_text(), version, *FLAGS, platform.machine(), processor_flags()]
     key = hashlib.sha256('\n'.join(inputs).encode()).hexdigest()[:16]
     target = pathlib.Path(dnnlib.make_cache_dir_path('plugins', f'cpu_kernels-{key}.so'))
-    if not target.is_file():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # Built beside its place and renamed: several processes may build at once, and a killed one leaves
-        # no half library.
-        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-            output = os.path.join(folder, target.name)
-            result = subprocess.run([compiler, *FLAGS, '-o', output, str(SOURCE)],
-                                    capture_output=True, text=True, timeout=120)
-            if result.returncode:
-                raise OSError(f'{compiler} failed: {(result.stderr.strip() or "no message").splitlines()[0]}')
-            os.replace(output, target)
+    build_once(str(target), lambda output: _compile(compiler, output))
     return target
+
+
+def _compile(compiler: str, output: str) -> None:
+    result = subprocess.run([compiler, *FLAGS, '-o', output, str(SOURCE)],
+                            capture_output=True, text=True, timeout=120)
+    if result.returncode:
+        raise OSError(f'{compiler} failed: {(result.stderr.strip() or "no message").splitlines()[0]}')
 
 
 def processor_flags() -> str:
