@@ -137,7 +137,8 @@ def curves(runs, count, outdir, device):
     found = [curves.read_run(label, folder) for label, folder in runs.items()]
     if count:
         snapshots = [default_network.all_snapshots(folder) for folder in runs.values()]
-        progress, classifier = batches('snapshots', sum(map(len, snapshots)), 1, size=1), open_classifier(device)
+        progress = batches('snapshots', sum(map(len, snapshots)), 1, size=1)
+        classifier = open_classifier(device)
         found = [curves.judge_snapshots(
             run, ((kimg, functools.partial(open_network, file, device)) for kimg, file in progress(each)),
             count, classifier) for run, each in zip(found, snapshots)]
@@ -181,6 +182,26 @@ def fig5(files, data, count, steps, outdir, device):
     lines = [*fig5.table(scores), *(each.sentence() for each in searches)]
     finish('fig5', outdir, numbers, {'': shown, '-places': places}, lines,
            fig5.claims(scores, searches, qualities))
+
+
+@main.command()
+@click.option('--network', metavar='PKL', help='Network to draw with  [default: the one in the box]')
+@click.option('--seeds', type=drawing.SeedsType(), default='0-1', show_default=True,
+              help='Rows of the pictures')
+@click.option('--outdir', default='./out', show_default=True)
+@drawing.options('device')
+def canvas(network, seeds, outdir, device):
+    """The pictures of docs/canvas.md: shift, size, repetition, extrapolation, plane and leak."""
+    from stylegan2_mspe import default_network
+    from stylegan2_mspe.experiments import canvas
+
+    network = network or default_network.bundled_network()
+    G = open_network(network, device)
+    found = canvas.numbers(G, seeds)
+    pictures = {f'-{name}': picture for name, picture in canvas.pictures(G, seeds).items()}
+    lines = [f'On a plane, a shift by a quarter is the rolled picture to {found["rolled"]:.2g} of 255 '
+             f'levels, and copies of a repeated stretch are alike to {found["repeated"]:.2g}.']
+    finish('canvas', outdir, dict(network=os.path.relpath(network), seeds=seeds, **found), pictures, lines)
 
 
 # ----- shared -----------------------------------------------------------------------------------------------
@@ -227,7 +248,7 @@ def judge(networks, device, count=None):
 
 
 def batches(label, count, loops, size=32):
-    """What wraps each of several loops over batches of `count` latents, to show the progress of all of them."""
+    """What wraps each of several loops over batches of `count` latents, to show the progress of them all."""
     total = -(-count // size) * loops
     shown = iter(cli.progress(range(total), total, label))
 

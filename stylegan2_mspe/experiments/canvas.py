@@ -5,7 +5,6 @@ Every picture is as `generate.py` draws it with the options above it, in the res
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from PIL import Image
 
@@ -18,17 +17,47 @@ from stylegan2_mspe.pe import Canvas
 PLANE = dict(border='plane', noise_mode='anchored')
 
 
-def pictures(G: torch.nn.Module, seeds: Sequence[int] = (0, 1)) -> dict[str, Image.Image]:
-    """The sheets by name, of the first few seeds; lengths are shares of the trained size."""
+def pictures(G: torch.nn.Module, seeds: Sequence[int]) -> dict[str, Image.Image]:
+    """The sheets by name, a row for each seed; lengths are shares of the trained size."""
     ws, R = rendering.seed_ws(G, seeds), G.img_resolution
-    return dict(shift=shift(G, ws, R), size=size(G, ws, R), repeat=repeat(G, ws, R),
-                extend=extend(G, ws, R), plane=plane(G, ws, R), leak=leak(G, seeds))
+    sheets = dict(shift=shift, size=size, repeat=repeat, extend=extend, plane=plane)
+    return {**{name: draw(G, ws, R) for name, draw in sheets.items()}, 'leak': leak_picture(leak_map(G, ws))}
+
+
+def numbers(G: torch.nn.Module, seeds: Sequence[int]) -> dict:
+    """What the pictures show, measured.
+
+    rolled: by how much, of 255 levels, pictures on a plane with anchored noise differ at most from themselves
+    shifted by a quarter of the trained size and rolled back. repeated: the same between the copies of a
+    repeated stretch of two trained sizes, farther than the receptive field from its ends. leak: by level, the
+    mean of the leak map.
+    """
+    ws, R = rendering.seed_ws(G, seeds), G.img_resolution
+    still, moved = (rendering.render(G, ws, frame(R, shift=distance), **PLANE)
+                    for distance in ((0, 0), (R / 4, R / 4)))
+    leak = leak_map(G, ws)
+    means = {**{str(level): values for level, values in leak.levels.items()}, 'picture': leak.picture}
+    return dict(rolled=levels(moved.roll((-R // 4, -R // 4), (2, 3)), still), repeated=copies(G, ws, R),
+                leak={name: float(values.mean()) for name, values in means.items()})
+
+
+def copies(G, ws, R) -> float:
+    """By how much the inner halves of two copies of a stretch of four trained sizes differ at most."""
+    canvas = frame(R, (R, 6 * R), repeats=(None, Repeat(-R, 3 * R, 2)), wrap=False)
+    drawn = rendering.render(G, ws, canvas, **PLANE)
+    first = R * 3 // 2                          # the stretch begins half a trained size after the canvas
+    return levels(*(drawn[:, :, :, first + start:first + start + 2 * R] for start in (R, 5 * R)))
+
+
+def levels(first: torch.Tensor, second: torch.Tensor) -> float:
+    """The largest difference of two pictures, in 255ths of the range."""
+    return float((first - second).abs().max() * 127.5)
 
 
 def shift(G, ws, R) -> Image.Image:
     """Sec. 3.4: circular shifts by any fraction, and shifts of a world without end."""
     asked = {'unmoved': {}, f'--shift={R // 4}': dict(shift=(R / 4, R / 4)),
-             f'--shift=0,{R * 0.39:g}': dict(shift=(0, R * 0.39)),
+             f'--shift=0,{R * 3 / 8 + 0.5:g}': dict(shift=(0, R * 3 / 8 + 0.5)),
              f'--shift={R / 2:g}': dict(shift=(R / 2, R / 2)),
              f'--shift={R * 3 // 4},0': dict(shift=(R * 3 / 4, 0)),
              f'--shift={R * 3 // 4},0 --no-wrap': dict(shift=(R * 3 / 4, 0), wrap=False)}
@@ -50,13 +79,14 @@ def repeat(G, ws, R) -> Image.Image:
     """Fig. 7: expansion by repeating what is wanted of the encoding."""
     asked = {'unrepeated': {}, f'--repeat-x=0:{R // 2}x3': dict(repeats=(None, Repeat(0, R // 2, 3))),
              f'--mirror-x=0:{R // 2}x3': dict(repeats=(None, Repeat(0, R // 2, 3, mirror=True))),
-             f'both ways, x2': dict(repeats=(Repeat(0, R // 2, 2), Repeat(0, R // 2, 2)))}
+             'both ways, x2': dict(repeats=(Repeat(0, R // 2, 2), Repeat(0, R // 2, 2)))}
     return sheet(G, ws, {label: frame(R, **each) for label, each in asked.items()})
 
 
 def extend(G, ws, R) -> Image.Image:
     """Sec. 4.3: beyond the border of what was trained."""
-    asked = {f'--canvas={R}x{R * 2}': dict(box=(R, R * 2)), f'--canvas={R * 2}x{R * 2}': dict(box=(R * 2, R * 2)),
+    asked = {f'--canvas={R}x{R * 2}': dict(box=(R, R * 2)),
+             f'--canvas={R * 2}x{R * 2}': dict(box=(R * 2, R * 2)),
              f'--canvas={R}x{R * 4} --wrap': dict(box=(R, R * 4), wrap=True)}
     return sheet(G, ws, {label: frame(R, **each) for label, each in asked.items()})
 
@@ -76,25 +106,7 @@ def plane(G, ws, R) -> Image.Image:
     return images.labelled_grid(rows, [''] * len(rows), list(asked))
 
 
-def leak(G, seeds: Sequence[int]) -> Image.Image:
-    """Sec. 3.3: what padding tells the network about position, level by level."""
-    with torch.no_grad():
-        return leak_picture(leak_map(G, rendering.seed_ws(G, seeds)))
-
-
 def sheet(G, ws, canvases: dict[str, Canvas], **look) -> Image.Image:
     """A row for each latent, a column for each canvas."""
     columns = [rendering.render(G, ws, canvas, **look) for canvas in canvases.values()]
     return images.labelled_grid(list(zip(*columns)), [''] * len(ws), list(canvases))
-
-
-def largest_leak_in_plane(G, ws) -> float:
-    """By how much, of 255 levels, a picture on a plane differs from itself shifted by a quarter and rolled."""
-    R = G.img_resolution
-    still, moved = (rendering.render(G, ws, frame(R, shift=shift), **PLANE)
-                    for shift in ((0, 0), (R / 4, R / 4)))
-    return float((moved - still.roll((R // 4, R // 4), (2, 3))).abs().max() * 127.5)
-
-
-def as_array(picture: Image.Image) -> np.ndarray:
-    return np.asarray(picture)
