@@ -114,7 +114,7 @@ def finish(x: torch.Tensor, bias: torch.Tensor | None, activation: str, gain: fl
 
     scale [N, O] is the demodulation's; gamma * encoding is added last (Eq. 3).
     """
-    if fast is not None and activation in ('lrelu', 'linear') and not x.is_cuda:
+    if fast is not None and activation in ('lrelu', 'linear') and fast.fuses(x):
         slope = 0.2 if activation == 'lrelu' else 1.0
         if encoding is not None and not isinstance(encoding, positions.Separable):
             x = fast.epilogue(x, scale, noise, bias, slope=slope, gain=gain, clamp=clamp)

@@ -1,5 +1,5 @@
 """Operators of our own, each a plain PyTorch version and fast ones that agree with it."""
 
-from . import resample
-from .epilogue import epilogue
-from .modulate import modulate
+from . import epilogue_cuda, resample
+from .epilogue import epilogue, fuses, plain_epilogue
+from .modulate import modulate, plain_modulate

@@ -5,7 +5,6 @@ depthwise convolution.
 """
 
 import ctypes
-import functools
 
 import numpy as np
 import torch
@@ -16,14 +15,15 @@ from torch_utils.ops import upfirdn2d
 from . import native
 
 
-def resample(x: torch.Tensor, f: torch.Tensor, g, flip_filter: bool) -> torch.Tensor:
+def resample(x: torch.Tensor, f: torch.Tensor, g, flip_filter: bool, gain: float) -> torch.Tensor:
     """Same arguments and numbers as plain_upfirdn2d, which serves where the kernel cannot or need not."""
     factors = None
     if x.shape[1] >= 16 and x.is_contiguous(memory_format=torch.channels_last) and native.usable(x):
-        factors = separate(tuple(map(tuple, f.tolist())))
+        factors = upfirdn2d.separate(tuple(map(tuple, f.tolist())))
     if factors is None:
-        return upfirdn2d.plain_upfirdn2d(x, f, g, flip_filter)
+        return upfirdn2d.plain_upfirdn2d(x, f, g, flip_filter, gain)
     vertical, horizontal = factors if flip_filter else [axis[::-1].copy() for axis in factors]
+    vertical = (vertical * gain).astype(np.float32)
     height, width = g.output_size(*x.shape[2:], *f.shape)
     y = torch.empty([*x.shape[:2], height, width], dtype=x.dtype, memory_format=torch.channels_last)
     integers = lambda *values: (ctypes.c_int64 * len(values))(*values)
@@ -34,17 +34,6 @@ def resample(x: torch.Tensor, f: torch.Tensor, g, flip_filter: bool) -> torch.Te
         integers(len(vertical), g.up_y, g.down_y, g.top), integers(len(horizontal), g.up_x, g.down_x, g.left),
         x.dtype == torch.bfloat16, torch.get_num_threads())
     return y
-
-
-@functools.lru_cache(maxsize=64)
-def separate(taps: tuple[tuple[float, ...], ...]) -> tuple[np.ndarray, np.ndarray] | None:
-    """The vertical and horizontal factors (float32) of a filter that is their outer product, else None."""
-    matrix = np.array(taps)
-    left, singular, right = np.linalg.svd(matrix)
-    if singular[0] == 0 or (len(singular) > 1 and singular[1] > 1e-6 * singular[0]):
-        return None
-    scale = np.sqrt(singular[0]) * np.sign(left[:, 0].sum() or 1)
-    return (left[:, 0] * scale).astype(np.float32), (right[0] * singular[0] / scale).astype(np.float32)
 
 
 # Another checkout's torch_utils may be on the path, without this seam.

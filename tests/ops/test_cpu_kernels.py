@@ -160,8 +160,8 @@ def test_resampling(case, taps, dtype, monkeypatch):
 
 
 def test_filters_that_are_no_product_are_left_to_the_plain_version():
-    assert ops.resample.separate(((1., 2.), (2., 5.))) is None
-    vertical, horizontal = ops.resample.separate(((2., 4.), (3., 6.)))
+    assert upfirdn2d.separate(((1., 2.), (2., 5.))) is None
+    vertical, horizontal = upfirdn2d.separate(((2., 4.), (3., 6.)))
     assert np.allclose(np.outer(vertical, horizontal), [[2, 4], [3, 6]])
 
 

@@ -1,6 +1,7 @@
 """Bias, activation, gain and clamp of a layer in as few passes over memory as plain PyTorch allows."""
 
 import math
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -121,3 +122,120 @@ class _HingeGradient(torch.autograd.Function):
     @staticmethod
     def backward(ctx, ggx):
         return _HingeGradient.apply(ggx, *ctx.saved_tensors, *ctx.config), None, None, None, None
+
+
+# ---- CUDA --------------------------------------------------------------------------------------------------
+
+FORWARD, HINGE, FIRST, SECOND = range(4)            # enum Pass of cuda/bias_act.h
+ACTIVATIONS = {name: number for number, name in enumerate(activation_funcs)}      # enum Activation
+
+
+class _Settings(NamedTuple):
+    dim: int
+    act: str
+    alpha: float
+    gain: float
+    clamp: float | None
+
+    def is_hinge(self) -> bool:
+        """Whether the sign and the size of the result are all that the gradient needs."""
+        return self.act in ('linear', 'relu', 'lrelu') and self.alpha >= 0 and self.gain > 0
+
+
+def cuda_bias_act(x: torch.Tensor, b: torch.Tensor | None, dim: int, act: str, alpha: float, gain: float,
+                  clamp: float | None) -> torch.Tensor:
+    """The same by the compiled kernel, where there is one and it takes this."""
+    plugin = custom_ops.cuda_plugin('bias_act', custom_ops.HEADERS, agrees)
+    hardly_anything = act == 'linear' and gain == 1 and clamp is None       # at most an addition
+    if plugin is None or x.dtype not in custom_ops.DTYPES or x.numel() == 0 or hardly_anything:
+        return plain_bias_act(x, b, dim, act, alpha, gain, clamp)
+    return compiled_bias_act(plugin, x, b, dim, act, alpha, gain, clamp)
+
+
+def compiled_bias_act(plugin, x: torch.Tensor, b: torch.Tensor | None, dim: int, act: str, alpha: float,
+                      gain: float, clamp: float | None) -> torch.Tensor:
+    """plain_bias_act by the plugin's kernels: x not empty, of a type in custom_ops.DTYPES."""
+    dense = x.is_contiguous() or x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last)
+    x = x if dense else x.contiguous()
+    return _Compiled.apply(x, b, plugin, _Settings(dim, act, alpha, gain, clamp))
+
+
+def _launch(plugin, kind: int, x, b, gy, ggx, settings: _Settings) -> torch.Tensor:
+    """One pass; gy and ggx are brought into x's order in memory."""
+    gy, ggx = (t if t is None or t.stride() == x.stride() else torch.empty_like(x).copy_(t)
+               for t in (gy, ggx))
+    b = None if b is None else b.contiguous()
+    result = torch.empty_like(x)
+    dim, act, alpha, gain, clamp = settings
+    step, size = (x.stride(dim), x.shape[dim]) if x.ndim else (1, 1)
+    custom_ops.launch(
+        plugin.bias_act, x, kind, ACTIVATIONS[act], tuple(map(custom_ops.address, (x, b, gy, ggx, result))),
+        x.numel(), max(step, 1), size, alpha, gain, -1.0 if clamp is None else clamp,
+        custom_ops.DTYPES[x.dtype])
+    return result
+
+
+def _sum_to(b: torch.Tensor, gx: torch.Tensor, dim: int) -> torch.Tensor:
+    others = [i for i in range(gx.ndim) if i != dim]
+    return gx.sum(others).to(b.dtype) if others else gx
+
+
+class _Compiled(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, b, plugin, settings):
+        y = _launch(plugin, FORWARD, x, b, None, None, settings)
+        ctx.context = plugin, settings
+        ctx.save_for_backward(y if settings.is_hinge() else x, b)
+        return y
+
+    @staticmethod
+    def backward(ctx, gy):
+        (plugin, settings), (x, b) = ctx.context, ctx.saved_tensors
+        gx = _CompiledGradient.apply(gy, x, b, plugin, settings)
+        return gx, _sum_to(b, gx, settings.dim) if ctx.needs_input_grad[1] else None, None, None
+
+
+class _CompiledGradient(torch.autograd.Function):
+    """Where the activation is a hinge, x is its result and only its sign and size matter."""
+
+    @staticmethod
+    def forward(ctx, gy, x, b, plugin, settings):
+        ctx.context = plugin, settings
+        ctx.save_for_backward(gy, x, b)
+        return _launch(plugin, HINGE if settings.is_hinge() else FIRST, x, b, gy, None, settings)
+
+    @staticmethod
+    def backward(ctx, ggx):
+        (plugin, settings), (gy, x, b) = ctx.context, ctx.saved_tensors
+        if settings.is_hinge():
+            return _CompiledGradient.apply(ggx, x, b, plugin, settings), None, None, None, None
+        if torch.is_grad_enabled():         # the third derivative and beyond: from the definition
+            return *_plain_curvature(gy, x, b, ggx, settings), None, None
+        ggy = _launch(plugin, FIRST, x, b, ggx, None, settings)
+        gx = _launch(plugin, SECOND, x, b, gy, ggx, settings)
+        return ggy, gx, _sum_to(b, gx, settings.dim) if ctx.needs_input_grad[2] else None, None, None
+
+
+def _plain_curvature(gy, x, b, ggx, settings: _Settings) -> list[torch.Tensor | None]:
+    """The gradients of <ggx, gradient of plain_bias_act> in gy, x and b, to be differentiated again."""
+    given = [tensor for tensor in (gy, x, b) if tensor is not None and tensor.requires_grad]
+    at = x if x.requires_grad else x.detach().requires_grad_()
+    y = plain_bias_act(at, b, *settings)
+    gx, = torch.autograd.grad(y, at, gy, create_graph=True)
+    found = iter(torch.autograd.grad(gx, given, ggx, create_graph=True, allow_unused=True))
+    return [next(found) if tensor is not None and tensor.requires_grad else None for tensor in (gy, x, b)]
+
+
+def agrees(plugin) -> bool:
+    """Whether the kernels do on this machine what the plain version does."""
+    x, b = custom_ops.trial(2, 8, 3, 5) * 3, custom_ops.trial(8)
+    for act in activation_funcs:
+        for layout in (torch.contiguous_format, torch.channels_last):
+            arguments = x.contiguous(memory_format=layout), b, 1, act, 0.2, 1.5, 2.0
+            ours, plain = compiled_bias_act(plugin, *arguments), plain_bias_act(*arguments)
+            if not torch.allclose(ours, plain, atol=1e-4):
+                return False
+    return True
+
+
+custom_ops.register_kernel('bias_act', cuda_bias_act)

@@ -4,6 +4,7 @@ The gradient of this operator is the operator itself with up and down exchanged 
 autograd function serves every order of differentiation and saves nothing but the filter.
 """
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -125,13 +126,13 @@ def upfirdn2d(x: torch.Tensor, f: torch.Tensor | None, up=1, down=1, padding=0, 
     if f is None:
         f = torch.ones([1, 1], dtype=torch.float32, device=x.device)
     if f.ndim == 1:  # two cheap passes; rows first where the picture shrinks there, last where it grows
-        f = f * gain ** 0.5 if gain != 1 else f
+        gain = gain ** 0.5
         rows = (f[:, None], g._replace(up_x=1, down_x=1, left=0, right=0))
         cols = (f[None, :], g._replace(up_y=1, down_y=1, top=0, bottom=0))
         for taps, geometry in (rows, cols) if down_y >= up_y else (cols, rows):
-            x = _resample(x, taps, geometry, flip_filter, impl)
+            x = _resample(x, taps, geometry, flip_filter, gain, impl)
         return x
-    return _resample(x, f * gain if gain != 1 else f, g, flip_filter, impl)
+    return _resample(x, f, g, flip_filter, gain, impl)
 
 
 def filter2d(x: torch.Tensor, f: torch.Tensor | None, padding=0, flip_filter: bool = False, gain: float = 1,
@@ -174,35 +175,39 @@ def downsample2d(x: torch.Tensor, f: torch.Tensor | None, down=2, padding=0, fli
 # ---- Implementation ----------------------------------------------------------------------------------------
 
 
-def _resample(x: torch.Tensor, f: torch.Tensor, g: Geometry, flip_filter: bool, impl: str) -> torch.Tensor:
+def _resample(x: torch.Tensor, f: torch.Tensor, g: Geometry, flip_filter: bool, gain: float,
+              impl: str) -> torch.Tensor:
     if g == (1,) * 4 + (0,) * 4 and f.numel() == 1:
-        return x * f.to(x.dtype).reshape([])
+        return x * (f * gain if gain != 1 else f).to(x.dtype).reshape([])
     if torch.is_grad_enabled() and x.requires_grad:
-        return _Upfirdn2d.apply(x, f, g, flip_filter, impl)
-    return _run(x, f, g, flip_filter, impl)
+        return _Upfirdn2d.apply(x, f, g, flip_filter, gain, impl)
+    return _run(x, f, g, flip_filter, gain, impl)
 
 
-def _run(x: torch.Tensor, f: torch.Tensor, g: Geometry, flip_filter: bool, impl: str) -> torch.Tensor:
-    return custom_ops.implementation('upfirdn2d', plain_upfirdn2d, x, impl)(x, f, g, flip_filter)
+def _run(x: torch.Tensor, f: torch.Tensor, g: Geometry, flip_filter: bool, gain: float,
+         impl: str) -> torch.Tensor:
+    return custom_ops.implementation('upfirdn2d', plain_upfirdn2d, x, impl)(x, f, g, flip_filter, gain)
 
 
 class _Upfirdn2d(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, f, g, flip_filter, impl):
-        y = _run(x, f, g, flip_filter, impl)
-        ctx.save_for_backward(f)
-        ctx.adjoint = g.adjoint(x.shape[2:], y.shape[2:], *f.shape), not flip_filter, impl
+    def forward(ctx, x, f, g, flip_filter, gain, impl):
+        y = _run(x, f, g, flip_filter, gain, impl)
+        # Not through save_for_backward: the kernel knows a filter that it has met by its object.
+        ctx.adjoint = f, g.adjoint(x.shape[2:], y.shape[2:], *f.shape), not flip_filter, gain, impl
         return y
 
     @staticmethod
     def backward(ctx, gy):
-        gx = _Upfirdn2d.apply(gy, *ctx.saved_tensors, *ctx.adjoint) if ctx.needs_input_grad[0] else None
-        return gx, None, None, None, None
+        gx = _Upfirdn2d.apply(gy, *ctx.adjoint) if ctx.needs_input_grad[0] else None
+        return gx, None, None, None, None, None
 
 
-def plain_upfirdn2d(x: torch.Tensor, f: torch.Tensor, g: Geometry, flip_filter: bool) -> torch.Tensor:
+def plain_upfirdn2d(x: torch.Tensor, f: torch.Tensor, g: Geometry, flip_filter: bool,
+                    gain: float) -> torch.Tensor:
     """The reference implementation: x [N, C, H, W], f [h, w]; a compiled kernel has this signature."""
     layout = memory_format(x)
+    f = f * gain if gain != 1 else f
     height, width = g.output_size(*x.shape[2:], *f.shape)
     if x.numel() == 0:
         return x.new_empty([*x.shape[:2], height, width])
@@ -254,3 +259,80 @@ def _pad(x: torch.Tensor, x0x1y0y1: list[int]) -> torch.Tensor:
     x = x[:, :, max(-y0, 0):x.shape[2] - max(-y1, 0), max(-x0, 0):x.shape[3] - max(-x1, 0)]
     grow = [max(v, 0) for v in x0x1y0y1]
     return F.pad(x, grow) if any(grow) else x
+
+
+# ---- CUDA --------------------------------------------------------------------------------------------------
+
+
+def cuda_upfirdn2d(x: torch.Tensor, f: torch.Tensor, g: Geometry, flip_filter: bool,
+                   gain: float) -> torch.Tensor:
+    """The same by the compiled kernel, where there is one and it takes this."""
+    plugin = custom_ops.cuda_plugin('upfirdn2d', custom_ops.HEADERS, agrees)
+    height, width = g.output_size(*x.shape[2:], *f.shape)
+    small = max(x.shape[1] * max(width, x.shape[3]), x.shape[2]) < 2 ** 31 and height < 2 ** 16
+    if plugin is None or x.dtype not in custom_ops.DTYPES or x.numel() == 0 or not small:
+        return plain_upfirdn2d(x, f, g, flip_filter, gain)
+    return compiled_upfirdn2d(plugin, x, f, g, flip_filter, gain)
+
+
+def compiled_upfirdn2d(plugin, x: torch.Tensor, f: torch.Tensor, g: Geometry, flip_filter: bool,
+                       gain: float) -> torch.Tensor:
+    """plain_upfirdn2d by the plugin's kernels: x not empty, of a type in custom_ops.DTYPES."""
+    layout = memory_format(x)
+    x, f = x.contiguous(memory_format=layout), f.to(torch.float32).contiguous()
+    count, channels, height, width = x.shape
+    y = torch.empty([count, channels, *g.output_size(height, width, *f.shape)], dtype=x.dtype,
+                    device=x.device, memory_format=layout)
+    images, inner = (count, channels) if layout == torch.channels_last else (count * channels, 1)
+    factors = None
+    usual = (g.up_y, g.up_x, g.down_y, g.down_x) in [(1, 1, 1, 1), (2, 2, 1, 1), (1, 1, 2, 2)]
+    if usual and f.shape == (4, 4) and x.dtype != torch.float64:
+        version = 0 if f.is_inference() else f._version
+        factors = _factors(f, version, flip_filter, gain)
+    custom_ops.launch(
+        plugin.upfirdn2d, x, x.data_ptr(), y.data_ptr(), f.data_ptr(), images,
+        (inner, height, width, *y.shape[2:]), tuple(f.shape),
+        (g.up_y, g.up_x, g.down_y, g.down_x, g.top, g.left), flip_filter, gain,
+        custom_ops.DTYPES[x.dtype], factors)
+    return y
+
+
+@functools.lru_cache(maxsize=64)
+def _factors(f: torch.Tensor, version: int, flip_filter: bool, gain: float) -> tuple[float, ...] | None:
+    """The taps of a [4, 4] filter along y, then along x, for correlation; None where it is no product.
+
+    Reading them waits for the GPU, so they are kept with the filter's object, as long as its version lasts.
+    """
+    factors = separate(tuple(map(tuple, f.tolist())))
+    if factors is None:
+        return None
+    rows, cols = factors if flip_filter else [axis[::-1] for axis in factors]
+    return *(rows * gain).tolist(), *cols.tolist()
+
+
+@functools.lru_cache(maxsize=64)
+def separate(taps: tuple[tuple[float, ...], ...]) -> tuple[np.ndarray, np.ndarray] | None:
+    """The vertical and horizontal factors (float32) of a filter that is their outer product, else None."""
+    matrix = np.array(taps)
+    left, singular, right = np.linalg.svd(matrix)
+    if singular[0] == 0 or (len(singular) > 1 and singular[1] > 1e-6 * singular[0]):
+        return None
+    scale = np.sqrt(singular[0]) * np.sign(left[:, 0].sum() or 1)
+    return (left[:, 0] * scale).astype(np.float32), (right[0] * singular[0] / scale).astype(np.float32)
+
+
+def agrees(plugin) -> bool:
+    """Whether the kernels do on this machine what the plain version does."""
+    x = custom_ops.trial(2, 8, 9, 13)
+    for f in (setup_filter([1, 3, 3, 1], device=x.device), setup_filter([[1, 2, 5]], device=x.device)):
+        for up, down in ((1, 1), (2, 1), (1, 2)):
+            for layout in (torch.contiguous_format, torch.channels_last):
+                g = Geometry(up, up, down, down, 2, 1, 3, -1)
+                arguments = x.contiguous(memory_format=layout), f, g, False, 2.0
+                ours, plain = compiled_upfirdn2d(plugin, *arguments), plain_upfirdn2d(*arguments)
+                if not torch.allclose(ours, plain, atol=1e-2):          # plain may use TensorFloat-32
+                    return False
+    return True
+
+
+custom_ops.register_kernel('upfirdn2d', cuda_upfirdn2d)
