@@ -36,10 +36,10 @@ class DigitClassifier(nn.Module):
         super().__init__()
         first, second, third = WIDTHS
         self.maps = nn.Sequential(
-            nn.Conv2d(1, first, 5, stride=2, padding=2, bias=False), nn.BatchNorm2d(first), nn.ReLU(),  # 16x16
+            nn.Conv2d(1, first, 5, stride=2, padding=2, bias=False), nn.BatchNorm2d(first), nn.ReLU(),
             nn.Conv2d(first, second, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(second), nn.ReLU(),
             nn.Conv2d(second, third, 3, padding=1, bias=False), nn.BatchNorm2d(third), nn.ReLU(),
-            nn.AvgPool2d(2), nn.Flatten())                                                              # 4x4
+            nn.AvgPool2d(2), nn.Flatten())      # 16x16, 8x8, 8x8 and 4x4
         self.last = nn.Sequential(nn.Linear(third * 4 * 4, NUM_FEATURES), nn.ReLU())
         self.classes = nn.Linear(NUM_FEATURES, NUM_CLASSES)
 
@@ -91,7 +91,8 @@ def load_classifier(path: str | os.PathLike = BUNDLED,
     except Refused as error:
         raise ValueError(f'{path} {error}') from error
     for name in sorted(wanted.keys() | tensors.keys()):
-        found, expected = (list(side[name].shape) if name in side else 'nothing' for side in (tensors, wanted))
+        found, expected = (list(side[name].shape) if name in side else 'nothing'
+                           for side in (tensors, wanted))
         if found != expected:
             raise ValueError(f'{path} is no digit classifier: found {found} as {name[:80]}, '
                              f'expected {expected}')

@@ -36,12 +36,13 @@ class Quality:
         return self.varied and self.confident >= LEGIBLE
 
     def brief(self) -> str:
-        return (f'{self.confident:.0%} surely a digit, classes {min(self.shares):.1%} to {max(self.shares):.1%}')
+        return (f'{self.confident:.0%} surely a digit, '
+                f'classes {min(self.shares):.1%} to {max(self.shares):.1%}')
 
     def sentence(self) -> str:
         classes = ' '.join(f'{label}:{share:.1%}' for label, share in enumerate(self.shares))
-        return (f'{"good" if self.good else "not good"}; {self.confident:.1%} surely a digit, classes {classes} '
-                f'(entropy {self.entropy:.2f} of 3.32 bits, {self.seeds} seeds)')
+        return (f'{"good" if self.good else "not good"}; {self.confident:.1%} surely a digit, '
+                f'classes {classes} (entropy {self.entropy:.2f} of 3.32 bits, {self.seeds} seeds)')
 
     def as_dict(self) -> dict:
         """For JSON, with the verdict."""

@@ -60,7 +60,7 @@ def shifted_patches(G: torch.nn.Module, shifts: Sequence[tuple[int, int]], seeds
                     patch: int | None = None, noise_mode: str = 'const', batch: int = 32,
                     progress: Callable[[Iterable], Iterable] = iter,
                     ) -> Iterator[tuple[slice, torch.Tensor, Iterator[torch.Tensor]]]:
-    """For each batch of seeds: which of them, their grey patches [n, patch, patch], and those after each shift.
+    """For each batch of seeds: which of them, their grey patches [n, patch, patch], those after each shift.
 
     The patch × patch pixels at the top left, where the paper's digits are (None: half the trained size), and
     those at (dy, dx), where the shift should have moved them; both axes wrap. The stored noise is not moved.

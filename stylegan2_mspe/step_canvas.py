@@ -53,8 +53,10 @@ class StepCanvas:
 
 
 def step_canvas(config: TrainingConfig, step: int) -> StepCanvas | None:
-    """The canvas of a step, None = the trained one: a function of the run's seed and the step, and so the same
-    in every process, and after a run has gone on."""
+    """The canvas of a step, None = the trained one: a function of the run's seed and the step.
+
+    So it is the same in every process, and after a run has gone on.
+    """
     random = np.random.RandomState([config.seed, step])
     size, shift = config.resolution, (0, 0)
     if config.random_resize:

@@ -97,7 +97,7 @@ def test_other_files_are_refused_in_a_sentence(tmp_path, bundled):
         classifier.load_classifier(path)
     state = bundled.state_dict()
     write_tensors(path, {'classes.weight': state['classes.weight'].T}, {})
-    with pytest.raises(ValueError, match='x.safetensors is no digit classifier: found nothing as classes.bias'):
+    with pytest.raises(ValueError, match='x.safetensors is no digit classifier: found nothing as class'):
         classifier.load_classifier(path)
     tensors = {name: value for name, value in state.items() if not name.endswith('tracked')}
     write_tensors(path, {**tensors, 'classes.weight': tensors['classes.weight'].T}, {})
@@ -145,7 +145,8 @@ def test_augmented_digits_are_moved_by_at_most_two_pixels():
 
 def test_training_learns_and_is_reproducible():
     pictures, classes = drawn_digits(256)
-    first, again = (classifier_training.train(pictures, classes, epochs=6, batch=64, seed=2) for _ in range(2))
+    first, again = (classifier_training.train(pictures, classes, epochs=6, batch=64, seed=2)
+                    for _ in range(2))
     patches = torch.rand(2, 32, 32)
     assert torch.equal(first(patches), again(patches))
     assert classifier_training.accuracy(first, *drawn_digits(100, seed=1))[0] > 0.6    # of ten classes

@@ -1,4 +1,4 @@
-"""Each experiment at toy size: the numbers it writes, the picture it draws, and what it says of the claims."""
+"""Each experiment at toy size: the numbers it writes, the picture it draws, what it says of the claims."""
 
 import json
 
@@ -241,7 +241,8 @@ def test_a_run_gives_its_curves_and_speed(tmp_path):
     run = curves.read_run('one', str(folder))
     assert run.kimg == 12 and run.sec_per_kimg == 11 and '12 kimg at 91 images/s' in run.sentence()
     assert run.curves['Loss/G/loss'] == ([4, 8, 12], [3, 2, 1])
-    assert run.curves['Progress/variety'][1][0] == 0.5 and np.isnan(run.curves['Progress/variety'][1][1:]).all()
+    variety = run.curves['Progress/variety'][1]
+    assert variety[0] == 0.5 and np.isnan(variety[1:]).all()
     assert curves.plot([run]).size == (1440, 440)               # two of the curves are there
     (folder / 'stats.jsonl').write_text('')
     with pytest.raises(ValueError, match='stats.jsonl: found no tick'):

@@ -23,10 +23,13 @@ def needs(text: str, labels: Sequence[str]) -> Claim:
     return Claim(text, f'needs --network {" and ".join(f"{label}=FILE" for label in labels)}', None)
 
 
-def settled(text: str, found: str, holds: bool, qualities: dict[str, Quality], labels: Sequence[str]) -> Claim:
+def settled(text: str, found: str, holds: bool, qualities: dict[str, Quality],
+            labels: Sequence[str]) -> Claim:
     """A claim about networks of these labels, which counts where they are good."""
     bad = [label for label in labels if not qualities[label].good]
-    return Claim(text, f'{found}, but {" and ".join(bad)} not good' if bad else found, None if bad else bool(holds))
+    if bad:
+        return Claim(text, f'{found}, but {" and ".join(bad)} not good', None)
+    return Claim(text, found, bool(holds))
 
 
 def good_networks(qualities: dict[str, Quality]) -> Claim:

@@ -35,7 +35,8 @@ class Run:
         return values
 
     def sentence(self) -> str:
-        return f'{self.label}: {self.kimg:g} kimg at {1000 / self.sec_per_kimg:.0f} images/s (median of its ticks)'
+        speed = 1000 / self.sec_per_kimg
+        return f'{self.label}: {self.kimg:g} kimg at {speed:.0f} images/s (median of its ticks)'
 
 
 def read_run(label: str, folder: str) -> Run:

@@ -116,7 +116,8 @@ def summary(curve: Curve) -> str:
     """One line: the mean over all shifts but 0, the lowest, where that is, and the class."""
     values = curve.mean[1:]
     lowest = int(np.argmin(values))
-    sure = '' if curve.kept_sure is None else f', by {min(curve.kept_sure[1:]):.1%} of what was surely a digit'
+    sure = ('' if curve.kept_sure is None else
+            f', by {min(curve.kept_sure[1:]):.1%} of what was surely a digit')
     return (f'{curve.network}, {curve.direction}: mean {np.mean(values):.3f}, '
             f'lowest {values[lowest]:.3f} at {SHIFTS[1:][lowest]} pixels; '
             f'class kept by {min(curve.kept[1:]):.1%} or more{sure}')

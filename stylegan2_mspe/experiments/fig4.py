@@ -35,8 +35,8 @@ class Deviation:
                 if field.name != 'maps'}
 
     def sentence(self) -> str:
-        return (f'{self.network}: standard deviation {self.mean:.3g} ± {self.error:.1g} of 255 over all pixels, '
-                f'{self.in_patch:.3g} where the digits are')
+        return (f'{self.network}: standard deviation {self.mean:.3g} ± {self.error:.1g} of 255 '
+                f'over all pixels, {self.in_patch:.3g} where the digits are')
 
 
 @torch.no_grad()
@@ -49,8 +49,9 @@ def noise_deviation(G: torch.nn.Module, ws: torch.Tensor, maps: int = MAPS, seed
     device = ws.device
     with torch.random.fork_rng([device] if device.type == 'cuda' else []):
         torch.manual_seed(seed)
-        drawn = [similarity.grey(rendering.render(G, ws.expand(min(batch, maps - start), -1, -1), None, 'random'))
-                 for start in range(0, maps, batch)]
+        counts = [min(batch, maps - start) for start in range(0, maps, batch)]
+        drawn = [similarity.grey(rendering.render(G, ws.expand(count, -1, -1), None, 'random'))
+                 for count in counts]
     return torch.cat(drawn).double().std(dim=0, correction=0) * 255
 
 
@@ -61,7 +62,8 @@ def measure(networks: Mapping[str, torch.nn.Module], seeds: Sequence[int], maps:
     for name, G in networks.items():
         each = []
         for seed in progress(seeds):
-            each.append(noise_deviation(G, rendering.seed_ws(G, [seed]), maps or MAPS, seed).float().cpu().numpy())
+            deviation = noise_deviation(G, rendering.seed_ws(G, [seed]), maps or MAPS, seed)
+            each.append(deviation.float().cpu().numpy())
         stacked = np.stack(each)
         half = stacked.shape[1] // 2
         per_seed = stacked.mean(axis=(1, 2), dtype=np.float64)

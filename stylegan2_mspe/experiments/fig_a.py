@@ -45,8 +45,8 @@ def measure(networks: Mapping[str, torch.nn.Module], seeds: Sequence[int], class
 def summary(table: Table) -> str:
     """One line: means and lows over the places, without the unshifted one."""
     alike, kept = (np.ravel(values)[1:] for values in (table.similarity, table.kept))
-    return (f'{table.network}: similarity {alike.mean():.3f} in the mean, {alike.min():.3f} at the worst place; '
-            f'class kept by {kept.mean():.1%} in the mean, {kept.min():.1%} at the worst')
+    return (f'{table.network}: similarity {alike.mean():.3f} in the mean, {alike.min():.3f} at the worst '
+            f'place; class kept by {kept.mean():.1%} in the mean, {kept.min():.1%} at the worst')
 
 
 def claims(tables: Sequence[Table], qualities: dict[str, quality.Quality]) -> list[Claim]:
