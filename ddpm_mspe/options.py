@@ -4,8 +4,8 @@
 ValueError of one sentence.
 """
 
-from ddpm_mspe.config import COARSEST, PRESET_NAMES, PRESETS, DiffusionConfig, Preset
-from stylegan2_mspe.options import DatasetInfo, check_run, flag, number
+from ddpm_mspe.config import COARSEST, PRESET_NAMES, PRESETS, DiffusionConfig
+from stylegan2_mspe.options import DatasetInfo, check_run, flag, number, share_of_device
 
 
 def check(options: dict) -> None:
@@ -32,7 +32,8 @@ def resolve(options: dict, dataset: DatasetInfo, device: str = 'cpu') -> Diffusi
                          f'--cfg={name}')
     if given('subset', 1) > dataset.size:
         raise ValueError(f'--subset={options["subset"]}: found {dataset.size} pictures in {options["data"]}')
-    gpus, batch, batch_gpu = split_batch(options, row)
+    gpus, batch, batch_gpu = split_batch(given('batch', row.batch), given('gpus', 1),
+                                         given('batch_gpu', None))
     kwargs = dataset_kwargs(options['data'], resolution=dataset.resolution, random_seed=given('seed', 0),
                             max_size=given('subset', dataset.size))
     return DiffusionConfig(
@@ -47,15 +48,12 @@ def resolve(options: dict, dataset: DatasetInfo, device: str = 'cpu') -> Diffusi
         desc=describe(options, dataset.name))
 
 
-def split_batch(options: dict, row: Preset) -> tuple[int, int, int]:
-    """Devices, pictures per step, and pictures per pass on one device."""
-    gpus, batch = options.get('gpus', 1), options.get('batch', row.batch)
-    if batch % gpus:
-        raise ValueError(f'--batch={batch}: expected a multiple of --gpus={gpus}')
-    batch_gpu = options.get('batch_gpu', batch // gpus)
-    if batch // gpus % batch_gpu:
-        raise ValueError(f'--batch-gpu={batch_gpu}: expected a divisor of {batch // gpus}, the images per '
-                         'device')
+def split_batch(batch: int, gpus: int, batch_gpu: int | None) -> tuple[int, int, int]:
+    """Devices, pictures per step, and pictures per pass on one device, None = all of its pictures."""
+    own = share_of_device(batch, gpus)
+    batch_gpu = batch_gpu or own
+    if own % batch_gpu:
+        raise ValueError(f'--batch-gpu={batch_gpu}: expected a divisor of {own}, the images per device')
     return gpus, batch, batch_gpu
 
 

@@ -59,13 +59,14 @@ def train_for(seconds: float, network: str, runs: str = RUNS, **options) -> str:
     from dnnlib.util import Logger
     from stylegan2_mspe import run_folder, snapshots, training_loop
     from tools import train
+    from tools.training import record, resolve
 
     end = time.monotonic() + seconds
     options = dict(cfg='mspe-small', data='demo', resume=str(network), **options)
-    config = train.resolve_options(options)
+    config = resolve(train.PROGRAM, options)
     training = train.build(config)
     run_dir = run_folder.create(runs, config.desc)
-    train.record(run_dir, config, options)
+    record(run_dir, config, options)
     meter = timed_meter(seconds, end)
 
     def say(line):

@@ -15,7 +15,7 @@ from PIL import Image
 
 from stylegan2_mspe import checkpoint, config, legacy, networks, options
 from tests.golden import fill
-from tools import demo, train
+from tools import demo, train, training
 
 ROOT = pathlib.Path(__file__).parents[2]
 SMALL = dict(cbase=512, cmax=8, batch=4, workers=1)
@@ -49,8 +49,9 @@ def test_a_training_that_lasts_so_long(network, tmp_path, monkeypatch, capsys):
     assert trained['training_set_kwargs']['class_name'].endswith('DemoDataset')
     assert 'Trained' in capsys.readouterr().out
     recorded = json.loads((run / 'training_options.json').read_text())
-    given = recorded.pop(train.GIVEN)
-    again = train.changed_config(config.TrainingConfig.from_json(recorded), given, {}, str(run))
+    given = recorded.pop(training.GIVEN)
+    before = config.TrainingConfig.from_json(recorded)
+    again = training.changed_config(train.PROGRAM, before, given, {}, str(run))
     assert again.kimg == config.PRESETS['mspe-small'].kimg      # train.py --resume=latest goes on to there
 
 
