@@ -31,6 +31,7 @@ DTYPES = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2, torch.float64: 
 
 _kernels: dict[tuple[str, str], Callable] = {}  # operator, device type → kernel
 _plugins: dict[str, ModuleType] = {}  # build folder → module
+_warned: list[str] = []  # why there are no CUDA kernels
 
 # ---- Choosing ----------------------------------------------------------------------------------------------
 
@@ -83,8 +84,10 @@ def _require_cuda_compiler() -> None:
         raise RuntimeError('no nvcc found; CUDA_HOME names the folder of a CUDA toolkit')
 
 
-@functools.cache
 def _warn_once(reason: str) -> None:
+    if _warned:
+        return
+    _warned.append(reason)
     warnings.warn(f'CUDA kernels are not available ({reason}): running plain PyTorch, more slowly',
                   stacklevel=2)
 
