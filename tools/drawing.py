@@ -86,6 +86,21 @@ class BoxType(click.ParamType):
         return box
 
 
+class EditType(click.ParamType):
+    """'INDEX:STRENGTH', such as 0:3 or 2:-1.5; gives (index, strength)."""
+
+    name = 'INDEX:STRENGTH'
+
+    def convert(self, value, param, ctx):
+        if not isinstance(value, str):
+            return value
+        match = re.fullmatch(r'\s*(\d{1,6})\s*:\s*([+-]?(?:\d{1,9}(?:\.\d*)?|\.\d+))\s*', value, re.ASCII)
+        if not match:
+            self.fail(f'found {value!r}, expected the index of a direction and how far to go along it, such '
+                      'as 0:3', param, ctx)
+        return int(match[1]), float(match[2])
+
+
 class MemoryType(click.ParamType):
     """'2G', '500M'; gives bytes."""
 
@@ -119,6 +134,11 @@ OPTIONS = {
                                'or none'),
     'noise-seed': click.option('--noise-seed', type=click.IntRange(0, 2 ** 63 - 1), default=0,
                                show_default=True, help='Which world of --noise-mode=anchored'),
+    'edit': click.option('--edit', 'edits', type=EditType(), multiple=True,
+                         help='Move the latents along a direction of SeFa, the strongest is 0; several times '
+                              'for several'),
+    'directions': click.option('--directions', metavar='FILE', help="Those of --edit, as tools/sefa.py wrote "
+                               "them  [default: of all the network's layers]"),
     'canvas': click.option('--canvas', 'box', metavar='HxW', type=cli.SizeType(), help='Draw this much of '
                            'the world about the trained picture  [default: the trained size]'),
     'size': click.option('--size', metavar='HxW', type=cli.SizeType(),
@@ -203,6 +223,26 @@ def seed_source(G, seeds: list[int], class_idx: int, psi: float):
         with torch.no_grad():
             return G.mapping(z, rendering.class_labels(G, [class_idx] * len(z)), truncation_psi=psi)
     return latents
+
+
+def edited(latents, G, edits, directions: str | None):
+    """The function (start, stop) → ws with its latents moved along directions, [(index, strength), ...]."""
+    from stylegan2_mspe import sefa
+
+    if not edits:
+        if directions:
+            print('Note: --directions is not used without --edit.')
+        return latents
+    found = sefa.load_directions(directions, G.num_ws, G.w_dim) if directions else sefa.factorise(G)
+    for index, _ in edits:
+        sefa.check_direction(found, index)
+
+    def moved(start, stop):
+        ws = latents(start, stop)
+        for index, strength in edits:
+            ws = sefa.edit(ws, found, index, strength)
+        return ws
+    return moved
 
 
 def read_projected_w(path: str, G):

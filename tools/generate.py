@@ -9,6 +9,7 @@ from tools import cli, drawing
 
 MAX_SHEET = 400     # rows, or pictures of a single column, that grid.png shows
 MOST_WHOLE = 2e9    # bytes that drawing a picture at once may take
+SMALL = 4           # tiles; smaller pictures are drawn whole, several at a time
 MOST_LEAKS = 4      # latents of a leak map, whose levels are all held at a time
 
 
@@ -30,7 +31,7 @@ def repeat_options(program):
                    'tiles]')
 @click.option('--projected-w', metavar='FILE',
               help='Draw the latents of this .npz (key w) or .npy file instead of seeds')
-@drawing.options('trunc', 'class', 'noise-mode', 'noise-seed')
+@drawing.options('trunc', 'edit', 'directions', 'class', 'noise-mode', 'noise-seed')
 @click.option('--shift', 'shifts', type=drawing.ShiftType(), multiple=True,
               help='Move the content down and right by K, or down by DY and right by DX, pixels of the '
                    'trained picture; give it several times for several columns')
@@ -56,8 +57,8 @@ def repeat_options(program):
                    'as a share of the deviation there')
 @drawing.options('precision', 'device')
 @click.option('--outdir', default='./out', show_default=True, help='Folder for the pictures')
-def main(network, seeds, projected_w, psi, class_idx, shifts, tile, max_memory, resume, leak_map, precision,
-         device, outdir, noise_mode, noise_seed, border, window, **framing):
+def main(network, seeds, projected_w, psi, edits, directions, class_idx, shifts, tile, max_memory, resume,
+         leak_map, precision, device, outdir, noise_mode, noise_seed, border, window, **framing):
     """Draws pictures from a network. With no option at all: seeds 0-15 of the newest, or the bundled,
     network.
 
@@ -85,6 +86,7 @@ def main(network, seeds, projected_w, psi, class_idx, shifts, tile, max_memory, 
         ws = drawing.read_projected_w(projected_w, G)
         names, captions = [f'proj{i:02d}' for i in range(len(ws))], [f'w {i}' for i in range(len(ws))]
         latents = lambda start, stop: ws[start:stop]
+    latents = drawing.edited(latents, G, edits, directions)
     drawing.note_extrapolation(G, canvases)
 
     look = Look(noise_mode=noise_mode, noise_seed=noise_seed, border=border, window=window)
@@ -134,12 +136,23 @@ def draw_sheet(G, names, latents, canvases, shifts, look, captions, title, outdi
     tasks = [(start, column) for start in range(0, len(names), batch) for column in range(len(shifts))]
     for start, column in cli.progress(tasks, total=len(tasks), label='Drawing'):
         stop = min(start + batch, len(names))
-        pictures = rendering.render(G, latents(start, stop), canvases[column], look.noise_mode,
-                                    look.noise_seed, look.border)
+        pictures = drawn_at_once(G, latents(start, stop), canvases[column], look)
         for index, picture in zip(range(start, stop), pictures):
             sheet.add(index, column, save_picture(picture, outdir, names[index], shifts, column))
     sheet.save(os.path.join(outdir, 'grid.png'), title)
     print(f'Wrote {counted(len(names) * len(shifts))} and grid.png to {outdir}')
+
+
+def drawn_at_once(G, ws, canvas, look):
+    """Pictures [N, C, H, W]; large ones are put together from tiles, whose feature maps stay in the caches."""
+    import torch
+
+    from stylegan2_mspe import rendering, streaming
+
+    asked = dict(noise_mode=look.noise_mode, noise_seed=look.noise_seed, border=look.border)
+    if canvas.height * canvas.width < SMALL * streaming.checked_tile(G, None) ** 2 or look.noise_mode == 'random':
+        return rendering.render(G, ws, canvas, **asked)
+    return torch.stack([streaming.render(G, w[None], canvas, **asked) for w in ws])
 
 
 def draw_leak_maps(G, ws, canvases, shifts, look, outdir) -> None:
