@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
-from stylegan2_mspe import (ada, allocator, chance, checkpoint, distributed, memory, networks, run_folder,
-                            snapshots, stream, transfer)
+from stylegan2_mspe import (ada, allocator, averaging, chance, checkpoint, distributed, memory, networks,
+                            run_folder, snapshots, stream, transfer)
 from stylegan2_mspe.config import TrainingConfig, discriminator_kwargs, generator_kwargs
 from stylegan2_mspe.dataset import construct_dataset
 from stylegan2_mspe.loss import PHASES, StyleGAN2Loss
@@ -202,17 +202,10 @@ def random_labels(training: Training, count: int) -> torch.Tensor:
     return torch.from_numpy(labels).to(training.device)
 
 
-@torch.no_grad()
 def update_average(config: TrainingConfig, models: dict[str, torch.nn.Module], nimg: int) -> None:
     """Moves G_ema towards G: a difference halves in ema_kimg, or ema_ramp of the pictures so far if less."""
-    half_life = config.ema_kimg * 1000
-    if config.ema_ramp is not None:
-        half_life = min(half_life, nimg * config.ema_ramp)
-    beta = 0.5 ** (config.batch / max(half_life, 1e-8))
-    for average, current in zip(models['G_ema'].parameters(), models['G'].parameters()):
-        average.lerp_(current, 1 - beta)
-    for average, current in zip(models['G_ema'].buffers(), models['G'].buffers()):
-        average.copy_(current)
+    kept = averaging.decay(config.batch, nimg, config.ema_kimg * 1000, config.ema_ramp)
+    averaging.move(models['G_ema'], models['G'], kept)
 
 
 def augment_p(training: Training) -> float:
@@ -325,8 +318,7 @@ def write_snapshot(training: Training, run_dir: str | None, grid: snapshots.Grid
 
 
 def draw_fakes(training: Training, grid: snapshots.Grid) -> np.ndarray:
-    return snapshots.draw_pictures(grid, training.models['G_ema'], batch=training.config.batch_gpu,
-                                   device=training.device)
+    return snapshots.draw_pictures(grid, training.models['G_ema'], device=training.device)
 
 
 def write_state(training: Training, run_dir: str | None, stats: dict) -> None:
