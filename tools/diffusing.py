@@ -4,7 +4,7 @@ import pathlib
 
 import click
 
-from tools import cli, drawing
+from tools import cli
 
 RUNS = './ddpm-runs'            # apart from the GAN's, so that neither takes the other's for its newest
 BUNDLED = pathlib.Path(__file__).parents[1] / 'ddpm_mspe' / 'pretrained' / 'ddpm64-small-mspe.safetensors'
