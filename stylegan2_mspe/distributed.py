@@ -239,12 +239,13 @@ class Ended(ValueError):
 
 
 def launch(count: int, work: Callable, *arguments) -> None:
-    """Runs work(*arguments) as `count` processes joined on this machine, and waits for their end.
+    """Runs work(world, store, *arguments) in `count` processes on this machine, and waits for their end.
 
-    `work` is a function of a module, with arguments that can be pickled; it is called in a process that has
-    joined the others. When one ends early so do all, and Ended says what the first had to say. They also end
-    with this process, whatever becomes of it.
+    `work` is a function of a module, with arguments that can be pickled, and uses `joined`. When one process
+    ends early so do all, and Ended says what the first had to say. They also end with this process, whatever
+    becomes of it.
     """
+    os.environ.setdefault('TORCH_CPP_LOG_LEVEL', 'ERROR')   # of the new ones: or a lost connection prints pages
     store = dist.TCPStore('127.0.0.1', 0, is_master=True, wait_for_workers=False, timeout=JOIN_LIMIT)
     context = multiprocessing.get_context('spawn')
     processes = [context.Process(target=_process, args=(World(index, count, index, count), store.port, work,

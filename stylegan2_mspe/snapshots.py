@@ -7,7 +7,8 @@ import torch
 
 from stylegan2_mspe import images, legacy, memory, networks
 
-DRAWN = 16              # pictures of a grid at a time, at most: it is to fit wherever a training step fits
+PIXELS = 2 ** 20        # of a grid that are drawn at a time, at most (but one picture at least) ...
+PICTURES = 32           # ... and pictures: it is to fit wherever a training step fits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,12 +55,13 @@ def real_pictures(grid: Grid, dataset) -> np.ndarray:
 
 
 @torch.no_grad()
-def draw_pictures(grid: Grid, G: torch.nn.Module, *, batch: int, device: torch.device) -> np.ndarray:
-    """uint8 [columns·rows, C, H, W], `batch` at a time, or fewer where that takes too much memory.
+def draw_pictures(grid: Grid, G: torch.nn.Module, *, device: torch.device) -> np.ndarray:
+    """uint8 [columns·rows, C, H, W], a few at a time, and fewer where that takes too much memory.
 
     Stored noise uses up nothing random. Raises MemoryError where not even one fits.
     """
-    batch, drawn, done = min(batch, DRAWN), [], 0
+    batch = max(1, min(PICTURES, PIXELS // G.img_resolution ** 2, len(grid.z)))
+    drawn, done = [], 0
     while done < len(grid.z):
         chosen = slice(done, done + batch)
         try:

@@ -161,7 +161,7 @@ def test_one_that_ends_early_ends_the_other(capfd, kind, sentence):
 
 
 OPTIONS = ['--cfg=mspe-small', '--cbase=128', '--cmax=8', '--batch=8', '--batch-gpu=4', '--tick=.016',
-           '--snap=1', '--workers=1', '--metrics=none', '--cond=0', '--device=cpu', '--fp32=1']
+           '--snap=2', '--workers=1', '--metrics=none', '--cond=0', '--device=cpu', '--fp32=1']
 
 
 def start(folder, *args, **variables):

@@ -34,10 +34,8 @@ def test_what_counts_as_a_shortage(error, short):
 class Small:
     """A generator that draws `most` pictures at a time; each shows its own first latent."""
 
-    img_resolution = 4
-
-    def __init__(self, most):
-        self.most, self.asked = most, []
+    def __init__(self, most, resolution=4):
+        self.most, self.img_resolution, self.asked = most, resolution, []
 
     def __call__(self, z, c, noise_mode):
         self.asked.append(len(z))
@@ -51,23 +49,24 @@ def make_grid(count):
     return snapshots.Grid((count, 1), np.arange(count), z, torch.zeros([count, 0]))
 
 
-@pytest.mark.parametrize('most, batch, asked', [
-    (100, 64, [16, 16, 5]),             # never more than a few
-    (100, 5, [5, 5, 5, 5, 5, 5, 5, 2]),
-    (7, 64, [16, 8] + [4] * 9 + [1]),   # fewer as soon as that is too many
+@pytest.mark.parametrize('most, resolution, asked', [
+    (100, 4, [32, 5]),                          # never more than a few, of large pictures fewer
+    (100, 256, [16, 16, 5]),
+    (100, 2048, [1] * 37),
+    (7, 4, [32, 16, 8] + [4] * 9 + [1]),        # fewer as soon as that is too many
 ])
-def test_grids_are_drawn_in_parts_that_fit(most, batch, asked):
-    G = Small(most)
-    drawn = snapshots.draw_pictures(make_grid(37), G, batch=batch, device=CPU)
-    whole = snapshots.draw_pictures(make_grid(37), Small(100), batch=1, device=CPU)
-    assert G.asked == asked and np.array_equal(drawn, whole) and drawn.shape == (37, 3, 4, 4)
+def test_grids_are_drawn_in_parts_that_fit(most, resolution, asked):
+    G = Small(most, resolution)
+    drawn = snapshots.draw_pictures(make_grid(37), G, device=CPU)
+    assert G.asked == asked and drawn.shape == (37, 3, 4, 4)
+    assert (drawn[:, 0, 0, 0] - 128).tolist() == list(range(37))
 
 
 def test_a_grid_of_which_nothing_fits():
     G = Small(0)
     with pytest.raises(MemoryError) as caught:
-        snapshots.draw_pictures(make_grid(9), G, batch=4, device=CPU)
-    assert G.asked == [4, 2, 1]
+        snapshots.draw_pictures(make_grid(9), G, device=CPU)
+    assert G.asked == [9, 4, 2, 1]
     assert '1 picture of 4x4 pixels of the grid did not fit in the memory of cpu (' in str(caught.value)
     assert str(caught.value).endswith('expected a smaller --batch-gpu, which leaves more memory free')
 

@@ -21,6 +21,7 @@ def started_by_torchrun(options: dict):
     """
     if not {'RANK', 'WORLD_SIZE'} & set(os.environ):
         return None
+    os.environ.setdefault('TORCH_CPP_LOG_LEVEL', 'ERROR')   # or a lost connection prints pages
     from stylegan2_mspe import distributed
 
     world = distributed.from_environment()
@@ -82,7 +83,7 @@ def _failure(error: BaseException, world, distributed):
     if ending is not None:
         return distributed.Failure(*ending)
     if isinstance(error, RuntimeError) and LOST.search(str(error)):
-        reason = ' '.join(str(error).split())
+        reason = re.sub(r'^\[\S*\] ', '', ' '.join(str(error).split())).split('. ')[0]     # without where in torch
         sentence = (f'Error: process {world.rank} of {world.size} lost another one ({reason}); --resume=latest '
                     'goes on from the newest state')
         return distributed.Failure(1, sentence, lost=True)
