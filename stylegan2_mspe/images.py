@@ -16,6 +16,7 @@ from stylegan2_mspe.files import atomic_write
 MODES = {1: 'L', 3: 'RGB', 4: 'RGBA'}
 INK, PAPER = (40, 40, 40), (255, 255, 255)
 READABLE = 128               # a picture in a labelled grid is enlarged by a whole number to about this height
+COMPRESSION = 4              # of zlib's 9: a third of the time of 6, which is Pillow's, for 3 % larger files
 MAX_GRID_PIXELS = 1 << 27    # above it the pictures of a labelled grid are reduced by a whole number
 
 
@@ -55,7 +56,7 @@ def save_png(image, path: str | os.PathLike, drange: tuple[float, float] = (-1, 
     """
     picture = to_pillow(image, drange)
     with atomic_write(path) as file:
-        picture.save(file, format='png')
+        picture.save(file, format='png', compress_level=COMPRESSION)
 
 
 def image_grid(images, grid_size: tuple[int, int], drange: tuple[float, float] = (-1, 1)) -> np.ndarray:

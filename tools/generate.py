@@ -77,15 +77,8 @@ def main(network, seeds, projected_w, psi, edits, directions, class_idx, shifts,
     shown = window[2:] if window else (canvases[0].height, canvases[0].width)
     in_tiles = bool(tile or max_memory or resume or window) or not fits_whole(G, shown)
     if projected_w is None:
-        seeds = seeds or ([0] if in_tiles else list(range(16)))
-        names, captions = [f'seed{seed:04d}' for seed in seeds], [f'seed {seed}' for seed in seeds]
-        latents = drawing.seed_source(G, seeds, drawing.class_of(G, class_idx), psi)
-    else:
-        if seeds is not None:
-            print('Note: --seeds is not used with --projected-w.')
-        ws = drawing.read_projected_w(projected_w, G)
-        names, captions = [f'proj{i:02d}' for i in range(len(ws))], [f'w {i}' for i in range(len(ws))]
-        latents = lambda start, stop: ws[start:stop]
+        seeds = seeds or range(1 if in_tiles else 16)
+    names, captions, latents = sources(G, seeds, projected_w, class_idx, psi)
     latents = drawing.edited(latents, G, edits, directions)
     drawing.note_extrapolation(G, canvases)
 
@@ -100,6 +93,18 @@ def main(network, seeds, projected_w, psi, edits, directions, class_idx, shifts,
         draw_sheet(G, names, latents, canvases, shifts, look, captions, title, outdir)
         if leak_map:
             draw_leak_maps(G, latents(0, min(len(names), MOST_LEAKS)), canvases, shifts, look, outdir)
+
+
+def sources(G, seeds, projected_w, class_idx, psi):
+    """(names of files, captions, function (start, stop) → ws) of the seeds, or of the latents in a file."""
+    if projected_w is None:
+        latents = drawing.seed_source(G, list(seeds), drawing.class_of(G, class_idx), psi)
+        return [f'seed{seed:04d}' for seed in seeds], [f'seed {seed}' for seed in seeds], latents
+    if seeds is not None:
+        print('Note: --seeds is not used with --projected-w.')
+    ws = drawing.read_projected_w(projected_w, G)
+    numbers = range(len(ws))
+    return [f'proj{i:02d}' for i in numbers], [f'w {i}' for i in numbers], lambda start, stop: ws[start:stop]
 
 
 def canvas_of(G, shift, box, size, wrap, zoom, repeat_y, repeat_x, mirror_y, mirror_x):
@@ -144,13 +149,14 @@ def draw_sheet(G, names, latents, canvases, shifts, look, captions, title, outdi
 
 
 def drawn_at_once(G, ws, canvas, look):
-    """Pictures [N, C, H, W]; large ones are put together from tiles, whose feature maps stay in the caches."""
+    """Pictures [N, C, H, W]; large ones are put together from tiles, whose features stay in the caches."""
     import torch
 
     from stylegan2_mspe import rendering, streaming
 
     asked = dict(noise_mode=look.noise_mode, noise_seed=look.noise_seed, border=look.border)
-    if canvas.height * canvas.width < SMALL * streaming.checked_tile(G, None) ** 2 or look.noise_mode == 'random':
+    small = canvas.height * canvas.width < SMALL * streaming.checked_tile(G, None) ** 2
+    if small or look.noise_mode == 'random':
         return rendering.render(G, ws, canvas, **asked)
     return torch.stack([streaming.render(G, w[None], canvas, **asked) for w in ws])
 
