@@ -1,0 +1,1 @@
+"""Inversion: which latent, and which place, make the generator draw a given picture?"""

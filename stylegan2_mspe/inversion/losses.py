@@ -1,0 +1,185 @@
+"""How far a picture is from a target: perceptual losses, and ones that need nothing but the network file.
+
+A loss is a function of pictures [N, C, H, W], about [-1, 1], that gives N numbers. All but LPIPS compare
+features that a function draws from both; those of the target are kept.
+"""
+
+import glob
+import hashlib
+import warnings
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+
+import dnnlib
+
+VGG16_URL = 'https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/vgg16.pt'
+DESCRIPTIONS = dict(vgg='features of VGG16', lpips='the LPIPS library', disc="the discriminator's features",
+                    pyramid='a Laplacian pyramid', pixel='pixels at several scales')
+SCALES = 4                      # of the pixel loss and of the pyramid
+VGG_PIXELS = 256                # larger pictures are reduced to it, as in StyleGAN2's projector
+BLUR = (1, 4, 6, 4, 1)          # Burt and Adelson's filter
+
+Features = Callable[[torch.Tensor], Sequence[torch.Tensor]]
+Loss = Callable[[torch.Tensor], torch.Tensor]
+
+
+def compare(features: Features, target: torch.Tensor) -> Loss:
+    """The sum, over the features [N, ...], of the mean squared difference from the target's."""
+    with torch.no_grad():
+        wanted = features(target)
+
+    def loss(pictures: torch.Tensor) -> torch.Tensor:
+        pairs = zip(features(pictures), wanted, strict=True)
+        return sum((found - aim).square().flatten(1).mean(dim=1) for found, aim in pairs)
+
+    return loss
+
+
+def halved(pictures: torch.Tensor) -> torch.Tensor:
+    """Half as high and wide; an odd row or column shares its last cell with nothing."""
+    return F.avg_pool2d(pictures, 2, ceil_mode=True, count_include_pad=False)
+
+
+def pixel_scales(pictures: torch.Tensor) -> list[torch.Tensor]:
+    """The pictures, and halved once, twice ... while anything is left; each weighs half of the one before.
+    """
+    scales = [pictures]
+    while len(scales) < SCALES and min(scales[-1].shape[2:]) > 1:
+        scales.append(halved(scales[-1]) * 0.5 ** 0.5)
+    return scales
+
+
+def blur(pictures: torch.Tensor) -> torch.Tensor:
+    """Each channel filtered by Burt and Adelson's kernel, the border repeated."""
+    taps = torch.tensor(BLUR, dtype=pictures.dtype, device=pictures.device) / sum(BLUR)
+    flat = pictures.flatten(0, 1)[:, None]
+    flat = F.conv2d(F.pad(flat, (2, 2, 0, 0), 'replicate'), taps[None, None, None, :])
+    flat = F.conv2d(F.pad(flat, (0, 0, 2, 2), 'replicate'), taps[None, None, :, None])
+    return flat.view_as(pictures)
+
+
+def laplacian_pyramid(pictures: torch.Tensor) -> list[torch.Tensor]:
+    """What each scale has beyond the next coarser one, and the coarsest (Burt and Adelson 1983).
+
+    Squared differences of a level weigh half as much as those of the next finer one: descent is slowest where
+    coarse levels, which a blurred picture satisfies already, have most of the say.
+    """
+    levels = []
+    while len(levels) < SCALES - 1 and min(pictures.shape[2:]) > 1:
+        smooth = blur(pictures)
+        levels.append((pictures - smooth) * 2 ** (-len(levels) / 2))
+        pictures = halved(smooth)
+    return [*levels, pictures * 2 ** (-len(levels) / 2)]
+
+
+def discriminator_features(D: torch.nn.Module) -> Features:
+    """What the discriminator's blocks see, down to 8 x 8 cells, each scaled to a mean square of 1 per cell.
+
+    The picture is added as it is: a discriminator is blind to some of it. Sizes that its blocks can't halve
+    are padded by their last row and column.
+    """
+    blocks = [getattr(D, f'b{resolution}') for resolution in D.block_resolutions]
+
+    def features(pictures):
+        multiple = 2 ** len(blocks)
+        height, width = pictures.shape[2:]
+        img = F.pad(pictures, (0, -width % multiple, 0, -height % multiple), 'replicate')
+        x, maps = None, [pictures]
+        for block in blocks:
+            x, img = block(x, img)
+            maps.append(x * (x.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt())
+        return maps
+
+    return features
+
+
+def vgg_features(detector: torch.nn.Module) -> Features:
+    """What a TorchScript network makes of pictures of 0 ... 255 with three channels.
+
+    StyleGAN2's own knows `return_lpips`, whose squared differences add up to LPIPS; any other is called with
+    the pictures alone.
+    """
+    known = {argument.name for argument in detector.forward.schema.arguments}
+    options = {name: value for name, value in dict(resize_images=False, return_lpips=True).items()
+               if name in known}
+
+    def features(pictures):
+        pictures = as_rgb(pictures)
+        if max(pictures.shape[2:]) > VGG_PIXELS:
+            ratio = VGG_PIXELS / max(pictures.shape[2:])
+            pictures = F.interpolate(pictures, scale_factor=ratio, mode='area')
+        values = detector(pictures * 127.5 + 128, **options)
+        # Mean squares are taken later, where StyleGAN2 takes the sum.
+        return [values * values[0].numel() ** 0.5]
+
+    return features
+
+
+def as_rgb(pictures: torch.Tensor) -> torch.Tensor:
+    """Three channels: grey ones are repeated; transparent ones lie on black."""
+    if pictures.shape[1] == 4:
+        opacity = pictures[:, 3:] * 0.5 + 0.5
+        return (pictures[:, :3] + 1) * opacity - 1
+    return pictures.expand(-1, 3, -1, -1) if pictures.shape[1] == 1 else pictures
+
+
+def lpips_loss(target: torch.Tensor) -> Loss:
+    """The LPIPS library's distance with VGG. Raises ValueError without the library or its weights."""
+    try:
+        import lpips
+        network = lpips.LPIPS(net='vgg', verbose=False).to(target).eval().requires_grad_(False)
+    except ImportError as error:
+        raise ValueError('--loss=lpips: found no library lpips, expected it to be installed (pip install '
+                         'lpips), or another --loss') from error
+    except OSError as error:
+        raise ValueError(f'--loss=lpips: its weights can not be had ({error}), expected them at hand, or '
+                         'another --loss') from error
+    wanted = as_rgb(target)
+    return lambda pictures: network(as_rgb(pictures), wanted.expand(len(pictures), -1, -1, -1)).flatten()
+
+
+def open_detector(source: str | None, device: torch.device) -> torch.nn.Module:
+    """The TorchScript network in a file, or StyleGAN2's vgg16.pt. Raises ValueError where there is none."""
+    source = source or VGG16_URL
+    try:
+        with dnnlib.util.open_url(source) as file, warnings.catch_warnings():
+            warnings.simplefilter('ignore', DeprecationWarning)     # these files are of a kind that is older
+            return torch.jit.load(file, map_location=device).eval()
+    except OSError as error:
+        raise ValueError(f'--detector={source}: {error.strerror or error}, expected a TorchScript file, or '
+                         'another --loss, such as --loss=disc') from error
+    except RuntimeError as error:
+        raise ValueError(f'--detector={source}: found no TorchScript network, expected a file such as '
+                         'vgg16.pt') from error
+
+
+def best_at_hand(D: torch.nn.Module | None, detector: str | None) -> str:
+    """The name of the best loss that needs no download: perceptual, the discriminator's, or the pyramid."""
+    if detector or cached(VGG16_URL):
+        return 'vgg'
+    return 'pyramid' if D is None else 'disc'
+
+
+def cached(url: str) -> bool:
+    """Whether a file of that URL has been downloaded before."""
+    name = hashlib.md5(url.encode()).hexdigest() + '_*'
+    return bool(glob.glob(name, root_dir=dnnlib.make_cache_dir_path('downloads')))
+
+
+def make_loss(name: str, target: torch.Tensor, D: torch.nn.Module | None = None,
+              detector: str | None = None) -> Loss:
+    """The loss of that name against the target [N or 1, C, H, W]. Raises ValueError where it can't be had."""
+    if name == 'auto':
+        name = best_at_hand(D, detector)
+    if name == 'lpips':
+        return lpips_loss(target)
+    if name == 'vgg':
+        return compare(vgg_features(open_detector(detector, target.device)), target)
+    if name == 'disc':
+        if D is None:
+            raise ValueError('--loss=disc: found no discriminator in the network file, expected one, or '
+                             'another --loss')
+        return compare(discriminator_features(D), target)
+    return compare(dict(pyramid=laplacian_pyramid, pixel=pixel_scales)[name], target)

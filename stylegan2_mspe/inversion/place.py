@@ -1,0 +1,84 @@
+"""Where a target is seen, as tensors: shift and zoom with gradients, and the coordinates that they give.
+
+Output position p shows world position p / zoom - shift: content moves by `shift` world pixels and is then
+magnified about the top-left corner, as Canvas.identity(R).zoomed(zoom, 0, 0).shifted(*shift) does. Everything
+is smooth in both; where an axis wraps, world positions are reduced by `remainder`, whose slope is 1.
+"""
+
+import dataclasses
+
+import torch
+
+from stylegan2_mspe.pe import Canvas
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Shifts and zooms of N samples on a canvas of one size, for a network of `resolution` pixels."""
+    shift: torch.Tensor                         # [N, 2] float64: down, right, in world pixels
+    zoom: torch.Tensor                          # [N, 1] float64: output pixels per world pixel
+    size: tuple[int, int]                       # (height, width) in output pixels
+    resolution: int
+    wraps: tuple[bool, bool] = (True, True)
+    origin: tuple[float, float] = (0.0, 0.0)    # output position (y, x) of the trained corner before both
+
+    @classmethod
+    def of(cls, resolution: int, size: tuple[int, int], shift, zoom, wraps: tuple[bool, bool],
+           device: torch.device | str = 'cpu') -> 'Place':
+        """The place of shifts [N, 2] and zooms [N]; a larger canvas shares what it adds between both sides.
+        """
+        shift = torch.as_tensor(shift, dtype=torch.float64, device=device).reshape(-1, 2)
+        zoom = torch.as_tensor(zoom, dtype=torch.float64, device=device).reshape(-1, 1)
+        origin = tuple(float(int((length - resolution) / 2)) for length in size)
+        return cls(shift, zoom, tuple(size), resolution, tuple(wraps), origin)
+
+    def with_values(self, shift: torch.Tensor, zoom: torch.Tensor) -> 'Place':
+        return dataclasses.replace(self, shift=shift, zoom=zoom)
+
+    def __getitem__(self, which) -> 'Place':
+        """The place of some of the samples."""
+        return self.with_values(self.shift[which], self.zoom[which])
+
+    def levels(self, coarsest: int = 4) -> dict[int, tuple[torch.Tensor, torch.Tensor, tuple[bool, bool]]]:
+        """Resolution -> (y [N, H], x [N, W], wraps), what networks take in place of a canvas.
+
+        They cover the canvas with whole cells of the coarsest level: a picture has to be cropped to `size`.
+        """
+        result, resolution = {}, coarsest
+        while resolution <= self.resolution:
+            result[resolution] = (*(self.vector(axis, resolution, coarsest) for axis in (0, 1)), self.wraps)
+            resolution *= 2
+        return result
+
+    def vector(self, axis: int, resolution: int, coarsest: int = 4) -> torch.Tensor:
+        """Encoding coordinates [N, cells] of the level trained at `resolution`, along one axis (0: rows)."""
+        cell = self.resolution / resolution
+        pixels = self.resolution // coarsest
+        count = -(-self.size[axis] // pixels) * resolution // coarsest
+        centres = torch.arange(count, dtype=torch.float64, device=self.shift.device)
+        centres = (centres + 0.5) * cell - self.origin[axis]
+        world = centres / self.zoom - self.shift[:, axis:axis + 1]
+        if self.wraps[axis]:
+            world = world.remainder(self.resolution)
+        return world / cell - 0.5
+
+    def canvases(self) -> list[Canvas]:
+        """The same places as canvases, one a sample."""
+        borders = []
+        for length, origin in zip(self.size, self.origin):
+            borders += [int(origin), length - self.resolution - int(origin)]
+        canvas = Canvas.identity(self.resolution).extended(*borders)
+        return [canvas.zoomed(zoom, *self.origin).shifted(dy, dx, wrap=self.wraps)
+                for (dy, dx), (zoom,) in zip(self.shift.tolist(), self.zoom.tolist())]
+
+
+def check_in_sight(place: Place) -> None:
+    """Raises ValueError where a canvas that does not wrap shows nothing of the trained picture."""
+    for sample in range(len(place.shift)):
+        one = place[sample:sample + 1]
+        for axis, name in enumerate(('down', 'right')):
+            vector = one.vector(axis, one.resolution)
+            if not place.wraps[axis] and (vector.max() < 0 or vector.min() > place.resolution - 1):
+                raise ValueError(f'--shift: found {one.shift[0, axis].item():g} {name}, where nothing of the '
+                                 f'trained picture is in sight; expected less than {place.size[axis]}, or '
+                                 '--wrap')

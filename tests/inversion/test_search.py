@@ -1,0 +1,56 @@
+"""The search for a place: its grid, its filters, and what it compares."""
+
+import pytest
+import torch
+
+from stylegan2_mspe.inversion import search
+from stylegan2_mspe.inversion.place import Place
+
+
+def test_a_turn_of_starts_where_it_wraps():
+    grid = search.starts(Place.of(16, (16, 16), [[0, 0]], [1], (True, True)), ('shift',))
+    wanted = torch.cartesian_prod(torch.arange(0, 16, 2.0), torch.arange(0, 16, 2.0)).double()
+    assert torch.equal(grid.shift, wanted) and (grid.zoom == 1).all()
+
+
+def test_starts_that_leave_half_of_the_trained_picture_in_sight():
+    grid = search.starts(Place.of(16, (16, 40), [[0, 0]], [2], (False, False)), ('shift',))
+    # At zoom 2 the canvas is 8 x 20 world pixels large; from -8 to 0 down, and to 12 right, a pixel apart.
+    assert torch.equal(grid.shift[:, 0].unique(), torch.arange(-8, 0.0).double())
+    assert torch.equal(grid.shift[:, 1].unique(), torch.arange(-8, 12.0).double())
+    assert len(grid.shift) == 8 * 20 and (grid.zoom == 2).all()
+
+
+def test_zooms_are_tried_where_they_are_looked_for():
+    start = Place.of(16, (16, 16), [[3, 4]], [1], (False, False))
+    alone = search.starts(start, ('zoom',))
+    assert alone.zoom[:, 0].tolist() == list(search.ZOOMS) and (alone.shift == start.shift).all()
+    both = search.starts(start, ('shift', 'zoom'))
+    assert set(both.zoom[:, 0].tolist()) == set(search.ZOOMS) and len(both.shift) > 100
+
+
+@pytest.mark.parametrize('width', [0.5, 2.0])
+def test_bands_are_blind_to_what_is_even_and_the_distance_to_contrast(width):
+    pictures = torch.rand(2, 3, 20, 33, generator=torch.Generator().manual_seed(0))
+    bands = search.band(pictures, width)
+    assert bands.shape == (2, 3 * 20 * 33)
+    torch.testing.assert_close(search.band(3 * pictures + 1, width), 3 * bands, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(search.distance(3 * bands, bands), torch.zeros(2), rtol=0, atol=1e-6)
+    torch.testing.assert_close(search.distance(-bands, bands), torch.full([2], 2.0))
+    assert (search.distance(bands[:1], bands[1:]) > 0.5).all()
+
+
+def test_a_gaussian_keeps_the_sum_and_has_its_width():
+    dot = torch.zeros(1, 1, 41, 41, dtype=torch.float64)
+    dot[0, 0, 20, 20] = 1
+    blurred = search.gaussian(dot, 3.0)[0, 0]
+    distance = torch.arange(-20.0, 21).square().double()
+    assert blurred.sum().item() == pytest.approx(1)
+    # It is cut at three deviations.
+    assert (blurred.sum(dim=1) * distance).sum().item() == pytest.approx(9, rel=0.1)
+
+
+def test_the_lowest_of_each_row():
+    losses = torch.tensor([[3.0, 1.0, 2.0], [0.0, 5.0, 4.0]])
+    assert search.choose(losses, 2).tolist() == [1, 2, 3, 5]
+    assert search.choose(losses, 9).tolist() == [1, 2, 0, 3, 5, 4]
