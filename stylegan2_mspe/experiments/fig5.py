@@ -150,16 +150,10 @@ def measure(networks: Mapping[str, torch.nn.Module], found: Digits, classifier: 
             pictures = project_at(G, targets, shift, zoom, recipe, progress(f'{name}, {place}'))
             scores.append(score(name, place, pictures, targets, found.labels, classifier, shift, zoom))
             shown.append((targets.cpu(), pictures.cpu()))
-        if not rows:
-            rows, labels = target_rows(shown), [f'target {index}' for index in range(min(SHOWN, len(found.labels)))]
-        rows += [[pictures[index] for _, pictures in shown] for index in range(min(SHOWN, len(found.labels)))]
-        labels += [f'{name}'] * min(SHOWN, len(found.labels))
-    return scores, images.labelled_grid(rows, labels, list(places()), 'Real test digits, projected where they are')
-
-
-def target_rows(shown: list[tuple[torch.Tensor, torch.Tensor]]) -> list[list[torch.Tensor]]:
-    count = min(SHOWN, len(shown[0][0]))
-    return [[targets[index] for targets, _ in shown] for index in range(count)]
+        for what, column in (('target', 0), (name, 1))[bool(rows):]:
+            rows += list(zip(*(pair[column][:SHOWN] for pair in shown)))
+            labels += [what] * len(shown[0][0][:SHOWN])
+    return scores, images.labelled_grid(rows, labels, list(places()), 'Real digits, projected where they are')
 
 
 def score(name: str, place: str, pictures: torch.Tensor, targets: torch.Tensor, labels: np.ndarray,
@@ -168,7 +162,8 @@ def score(name: str, place: str, pictures: torch.Tensor, targets: torch.Tensor, 
     values = psnr(patches, patches_at(targets, shift, zoom)).double().cpu().numpy()
     read = classifier.judge(as_patches(grey(patches))).classes.cpu().numpy()
     error = values.std(ddof=1) / len(values) ** 0.5 if len(values) > 1 else 0.0
-    return Score(name, place, float(values.mean()), float(error), float((read == labels).mean()), values.tolist())
+    agreement = float((read == labels).mean())
+    return Score(name, place, float(values.mean()), float(error), agreement, values.tolist())
 
 
 def table(scores: Sequence[Score]) -> list[str]:
@@ -211,8 +206,9 @@ def scattered(found: Digits, kind: str, seed: int) -> tuple[torch.Tensor, np.nda
     shifts = random.randint(0, digits.RESOLUTION - SIDE + 1, [len(found.labels), 2])
     pictures = []
     for picture, opacity, shift in zip(found.pictures, found.opacity, shifts):
-        picture, opacity = (np.roll(array, shift, axis=(0, 1)) for array in (picture / 255, opacity[:, :, None]))
-        pictures.append(picture + (1 - opacity) * background(kind, digits.RESOLUTION, random))
+        picture, opacity = (np.roll(array, shift, axis=(0, 1)) for array in (picture / 255, opacity))
+        behind = background(kind, digits.RESOLUTION, random)
+        pictures.append(picture + (1 - opacity[:, :, None]) * behind)
     return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() * 2 - 1, shifts
 
 

@@ -1,0 +1,108 @@
+"""Fig. 5: targets, patches, numbers worked out by hand, and one small run."""
+
+import numpy as np
+import pytest
+import torch
+
+from stylegan2_mspe import quality
+from stylegan2_mspe.classifier import load_classifier
+from stylegan2_mspe.experiments import backgrounds, fig5
+from stylegan2_mspe.inversion import search
+from stylegan2_mspe.inversion.place import Place
+from stylegan2_mspe.inversion.projection import Recipe
+from tests.inversion.small import make_generator
+
+
+@pytest.fixture(scope='module')
+def found():
+    return fig5.colour_digits(*fig5.demo_digits(20), count=4)
+
+
+def test_digits_are_of_all_classes_and_in_colour():
+    found = fig5.colour_digits(*fig5.demo_digits(40), count=20)
+    assert np.array_equal(np.bincount(found.labels), np.full(10, 2))
+    brightest = found.pictures[:, :32, :32].max(axis=(1, 2)).astype(float)
+    assert (brightest.max(axis=1) > 200).all() and brightest.std(axis=0).min() > 30
+    assert not found.pictures[:, 32:].any() and not found.pictures[:, :, 32:].any()
+    assert np.allclose(found.opacity, found.pictures.max(axis=3) / 255, atol=0.01)
+
+
+@pytest.mark.parametrize('shift', [0, 8, 32])
+def test_the_patch_of_a_shifted_target_is_the_digit(found, shift):
+    patches = fig5.patches_at(fig5.targets_at(found, shift, 1), shift, 1)
+    wanted = torch.from_numpy(found.pictures[:, :32, :32]).permute(0, 3, 1, 2) / 127.5 - 1
+    torch.testing.assert_close(patches, wanted)
+
+
+def test_the_patch_of_a_zoomed_target_is_all_of_it(found):
+    targets = fig5.targets_at(found, 0, 2)
+    assert fig5.patches_at(targets, 0, 2).shape == (4, 3, 64, 64)
+    halved = torch.nn.functional.avg_pool2d(targets, 2)
+    wanted = torch.from_numpy(found.pictures[:, :32, :32]).permute(0, 3, 1, 2) / 127.5 - 1
+    assert (halved - wanted).abs().mean() < 0.03
+
+
+def test_psnr_by_hand():
+    black = torch.full([2, 3, 4, 4], -1.0)
+    # A hundredth of the range off; and darker than black, which is black.
+    wrong = torch.stack([black[0] + 0.02, black[1] - 5])
+    assert fig5.psnr(wrong, black).tolist() == [pytest.approx(40, abs=1e-3), float('inf')]
+
+
+def test_distances_go_round():
+    place = Place.of(64, (64, 64), [[63.0, 2.0], [10.0, 13.0]], [1, 1], (True, True))
+    assert fig5.distances(place, np.array([[2, 2], [7, 17]])) == [3, 5]
+
+
+@pytest.mark.parametrize('kind', backgrounds.KINDS)
+def test_backgrounds(kind):
+    draw = lambda seed: backgrounds.background(kind, 32, np.random.RandomState(seed))
+    picture = draw(0)
+    assert picture.shape == (32, 32, 3) and 0 <= picture.min() and picture.max() <= backgrounds.BRIGHTEST
+    assert np.array_equal(picture, draw(0))
+    if kind != 'black':
+        assert picture.std(axis=(0, 1)).max() > 0.02 and not np.allclose(picture, draw(1), atol=0.05)
+
+
+def test_scattered_digits_are_where_they_are_said_to_be(found):
+    plain, shifts = fig5.scattered(found, 'black', 0)
+    busy, same = fig5.scattered(found, 'stripes', 0)
+    assert np.array_equal(shifts, same) and shifts.min() >= 0 and shifts.max() <= 32
+    each = zip(plain, busy, found.pictures, found.opacity, shifts)
+    for picture, over, digit, opacity, (down, right) in each:
+        patch = picture[:, down:down + 32, right:right + 32]
+        torch.testing.assert_close(patch, torch.from_numpy(digit[:32, :32]).permute(2, 0, 1) / 127.5 - 1)
+        ink = torch.from_numpy(np.roll(opacity, (down, right), axis=(0, 1)) == 1)
+        torch.testing.assert_close(over[:, ink], picture[:, ink])
+        assert (over - picture)[:, ~ink].std() > 0.05
+
+
+def test_a_small_run_and_its_claims(found):
+    networks = dict(mspe=make_generator(resolution=64), baseline=make_generator(pe='none', resolution=64))
+    recipe = Recipe(steps=2, samples=20)
+    scores, picture = fig5.measure(networks, found, load_classifier(), recipe)
+    assert len(scores) == 12 and picture.width > 600
+    for score in scores:
+        assert score.psnr == pytest.approx(np.mean(score.values)) and 0 <= score.agreement <= 1
+    assert len(fig5.table(scores)) == 4 and fig5.table(scores)[2].count('|') == 8
+    good = quality.Quality(10, [0.1] * 10, 1.0, 1.0, 3.32)
+    qualities = dict(mspe=good, baseline=good)
+    searches = [fig5.Search('mspe', 'black', [0.5] * 9 + [7.0], [0.9] * 10)]
+    assert searches[0].near == 0.9 and 'median 0.50' in searches[0].sentence()
+    level = [fig5.Score(name, place, value, 0.1, 1.0, [value])
+             for name, value in (('mspe', 30.0), ('baseline', 27.0)) for place in fig5.places()]
+    assert [claim.holds for claim in fig5.claims(level, searches, qualities)] == [True] * 4
+    assert [claim.holds for claim in fig5.claims([], [], {})][1:] == [None] * 3
+    worse = [score for score in level if (score.network, score.place) != ('mspe', '24 px')]
+    worse.append(fig5.Score('mspe', '24 px', 28.0, 0.1, 1.0, [28.0]))
+    assert [claim.holds for claim in fig5.claims(worse, searches, qualities)][1:] == [False, False, True]
+
+
+def test_a_small_search(found, monkeypatch):
+    monkeypatch.setattr(fig5, 'KINDS', ('black', 'stripes'))
+    monkeypatch.setattr(fig5.inverting.find_places, '__kwdefaults__', dict(latents=1, progress=iter))
+    monkeypatch.setattr(search, 'STAGES', (search.Stage(1, 2, 1 / 20),))
+    networks = dict(mspe=make_generator(resolution=64))
+    searches, picture = fig5.search(networks, found, Recipe(steps=1, samples=8))
+    assert [search.background for search in searches] == ['black', 'stripes'] and picture.height > 300
+    assert all(len(search.errors) == 4 and max(search.errors) <= 2 ** 0.5 * 32 for search in searches)
