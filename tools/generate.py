@@ -6,8 +6,8 @@ import sys
 import click
 
 from tools import cli, drawing
+from tools.sheet import ContactSheet, picture_path, save_picture
 
-MAX_SHEET = 400     # rows, or pictures of a single column, that grid.png shows
 MOST_WHOLE = 2e9    # bytes that drawing a picture at once may take
 SMALL = 4           # tiles; smaller pictures are drawn whole, several at a time
 MOST_LEAKS = 4      # latents of a leak map, whose levels are all held at a time
@@ -176,62 +176,6 @@ def draw_leak_maps(G, ws, canvases, shifts, look, outdir) -> None:
 
 def counted(count: int) -> str:
     return f'{count} picture{"s" if count > 1 else ""}'
-
-
-def shift_label(shift: tuple[float, float]) -> str:
-    return f'{shift[0]:g}' if shift[0] == shift[1] else f'{shift[0]:g},{shift[1]:g}'
-
-
-def save_picture(picture, outdir: str, name: str, shifts: list, column: int):
-    """Writes one picture [C, H, W]; every shift but the first has its name on the file. Returns it as
-    uint8.
-    """
-    from stylegan2_mspe import images
-
-    pixels = images.to_uint8(picture)
-    images.save_png(pixels, picture_path(outdir, name, shifts, column))
-    return pixels
-
-
-def picture_path(outdir: str, name: str, shifts: list, column: int) -> str:
-    if column:
-        name += f'-shift{shifts[column][0]:g}_{shifts[column][1]:g}'
-    return os.path.join(outdir, f'{name}.png')
-
-
-class ContactSheet:
-    """Collects reduced pictures, so that memory is bounded, and lays them out: a row a seed, a column a
-    shift.
-    """
-
-    def __init__(self, count: int, size: tuple[int, int], captions: list[str], shifts: list):
-        from stylegan2_mspe import images
-
-        self.count, self.total, self.captions, self.shifts = min(count, MAX_SHEET), count, captions, shifts
-        pixels = self.count * len(shifts) * size[0] * size[1]
-        self.divisor = -(-int((pixels / images.MAX_GRID_PIXELS) ** 0.5 * 1000) // 1000) or 1
-        self.rows = [[None] * len(shifts) for _ in range(self.count)]
-
-    def add(self, index: int, column: int, pixels) -> None:
-        from stylegan2_mspe import images
-
-        if index < self.count:
-            self.rows[index][column] = images.to_pillow(pixels).reduce(self.divisor)
-
-    def save(self, path: str, title: str) -> None:
-        from stylegan2_mspe import images
-
-        if self.count < self.total:
-            print(f'Note: grid.png shows the first {self.count} of {self.total}.')
-        captions = self.captions[:self.count]
-        if len(self.shifts) > 1:
-            labels = [f'shift {shift_label(shift)}' for shift in self.shifts]
-            sheet = images.labelled_grid(self.rows, captions, labels, title)
-        else:
-            label = shift_label(self.shifts[0])
-            title += '' if label == '0' else f', shift {label}'
-            sheet = images.captioned_grid([row[0] for row in self.rows], captions, title)
-        images.save_png(sheet, path)
 
 
 # ----- pictures that do not ---------------------------------------------------------------------------------

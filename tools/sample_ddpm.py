@@ -9,6 +9,7 @@ import click
 if not __package__:     # started as `python tools/sample_ddpm.py`
     sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 from tools import cli, diffusing, drawing  # noqa: E402
+from tools.sheet import ContactSheet, save_picture  # noqa: E402
 
 
 @click.command(context_settings=cli.SETTINGS)
@@ -33,7 +34,6 @@ def main(network, seeds, shifts, box, size, wrap, sampler, steps, eta, precision
     """
     from ddpm_mspe import sampling
     from stylegan2_mspe import rendering
-    from tools.generate import ContactSheet, save_picture
 
     unet, diffusion, network = diffusing.open_network(network, device, precision)
     steps = steps or min(50, diffusion.steps)

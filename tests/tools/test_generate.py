@@ -13,7 +13,7 @@ from PIL import Image
 from stylegan2_mspe import default_network, images, rendering, streaming
 from stylegan2_mspe.pe import Canvas
 from tests.drawn import assert_alike, expected, make_generator, read, save
-from tools import drawing, generate
+from tools import drawing, generate, sheet
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -146,7 +146,7 @@ def test_the_grid_shows_every_seed_at_every_shift(run):
 
 
 def test_many_seeds_are_cut_short_in_the_grid_only(run, monkeypatch):
-    monkeypatch.setattr(generate, 'MAX_SHEET', 2)
+    monkeypatch.setattr(sheet, 'MAX_SHEET', 2)
     files, output = run('--seeds=0-4')
     assert len(files) == 6 and 'first 2 of 5' in output
 
