@@ -26,6 +26,7 @@ from stylegan2_mspe import (
     stream,
 )
 from stylegan2_mspe.dataset import construct_dataset
+from stylegan2_mspe.tick_end import end_tick
 from stylegan2_mspe.ticks import Progress, Ticks
 from stylegan2_mspe.trouble import Trouble
 from torch_utils import misc, training_stats
@@ -104,9 +105,7 @@ def training_step(training: Training, pictures: torch.Tensor) -> None:
             t = draw_times(training.diffusion.steps, config.batch, range(place, config.batch, places))
             accumulate(training, reals[index::count], t, 1 / count)
     gradients = [parameter.grad for parameter in training.models['unet'].parameters()]
-    training.trouble.look_at_gradients('the U-Net', gradients)
-    for gradient in gradients:          # one bad picture must not end a run of days
-        torch.nan_to_num(gradient, nan=0, posinf=1e5, neginf=-1e5, out=gradient)
+    training.trouble.mend_gradients('the U-Net', gradients)
     torch.nn.utils.clip_grad_norm_(training.models['unet'].parameters(), config.clip)
     training.optimizer.step()
     progress.nimg += config.batch
@@ -171,37 +170,21 @@ def train(training: Training, run_dir: str | None, *, say: Callable[[str], None]
             watch(progress.nimg)
             done = progress.nimg >= config.kimg * 1000
             if ticks.due(config.tick, done):
-                end_tick(training, ticks, done=done, say=say)
+                close_tick(training, ticks, done=done, say=say)
 
 
-def end_tick(training: Training, ticks: Ticks, *, done: bool, say: Callable[[str], None]) -> None:
+def close_tick(training: Training, ticks: Ticks, *, done: bool, say: Callable[[str], None]) -> None:
     """Closes a tick: statistics, what has gone wrong, and a snapshot where one is due.
 
     Raises Stopped, after a snapshot, where the config asks to end a run that has gone wrong.
     """
-    config, tick = training.config, training.progress.tick
+    config = training.config
     ticks.stop()
-    due = done or tick % config.snap == 0
     tensors = {f'the weights of {name}': list(module.parameters())
                for name, module in training.models.items()}
-    found = training.trouble.close_tick(tick, ticks.collected, tensors, None)
-    ticks.close()
-    for sentence in found:
-        say(f'Warning: {sentence}.')
-    stop = config.stop_on_nan and training.trouble.since
-    if due or stop:
-        write_snapshot(training, ticks.run_dir, ticks.latest)
-    if not training.trouble.finite and (due or stop):
-        say('Warning: no network and no state is written, as these weights are of no use; those before stay.')
-    if stop:
-        raise Stopped(f'--stop-on-nan: NaN since tick {min(stop.values())}, so the run ended at kimg '
-                      f'{training.progress.nimg / 1000:g}; --resume=latest --stop-on-nan=0 goes on from its '
-                      'last good state')
-    ticks.begin()
-
-
-class Stopped(ValueError):
-    """--stop-on-nan has ended a run; the message is a sentence."""
+    end_tick(ticks, training.trouble, tensors, due=done or training.progress.tick % config.snap == 0,
+             stop_on_nan=config.stop_on_nan, say=say,
+             save=lambda: write_snapshot(training, ticks.run_dir, ticks.latest))
 
 
 def write_start(training: Training, run_dir: str | None) -> None:

@@ -15,6 +15,7 @@ from stylegan2_mspe.config import TrainingConfig, discriminator_kwargs, generato
 from stylegan2_mspe.dataset import construct_dataset
 from stylegan2_mspe.loss import PHASES, StyleGAN2Loss
 from stylegan2_mspe.step_canvas import step_canvas
+from stylegan2_mspe.tick_end import end_tick
 from stylegan2_mspe.ticks import Progress, Stopwatch, Ticks
 from stylegan2_mspe.trouble import Trouble
 from stylegan2_mspe.variety import variety
@@ -44,10 +45,6 @@ class Training:
     trouble: Trouble
     resumed: dict | None                # the training state it goes on from
     notes: list[str]                    # what there is to say of the networks it starts from
-
-
-class Stopped(ValueError):
-    """--stop-on-nan has ended a run; the message is a sentence."""
 
 
 def build(config: TrainingConfig, state: dict | None = None) -> Training:
@@ -176,10 +173,7 @@ def step(training: Training, phase: Phase) -> None:
     for parameter in phase.module.parameters():
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
-    gradients = [each.grad for each in phase.module.parameters()]
-    training.trouble.look_at_gradients(phase.name, gradients)
-    for gradient in gradients:          # one bad picture must not end a run of days
-        torch.nan_to_num(gradient, nan=0, posinf=1e5, neginf=-1e5, out=gradient)
+    training.trouble.mend_gradients(phase.name, [each.grad for each in phase.module.parameters()])
     phase.optimizer.step()
 
 
@@ -246,38 +240,27 @@ def train(training: Training, run_dir: str | None, *, say: Callable[[str], None]
             watch(progress.nimg)
             done = progress.nimg >= config.kimg * 1000
             if ticks.due(config.tick, done):
-                end_tick(training, ticks, shown, real, done=done, say=say)
+                close_tick(training, ticks, shown, real, done=done, say=say)
 
 
-def end_tick(training: Training, ticks: Ticks, grid: snapshots.Grid | None, real: float | None, *, done: bool,
-             say: Callable[[str], None]) -> None:
+def close_tick(training: Training, ticks: Ticks, grid: snapshots.Grid | None, real: float | None, *,
+               done: bool, say: Callable[[str], None]) -> None:
     """Closes a tick: statistics, what has gone wrong, and a snapshot where one is due.
 
     grid, and real (the variety of its real pictures): None where another process draws it. Raises Stopped,
     after a snapshot.
     """
-    config, tick = training.config, training.progress.tick
+    config = training.config
     ticks.stop()
-    due = done or tick % config.snap == 0
+    due = done or training.progress.tick % config.snap == 0
     pictures = draw_fakes(training, grid) if due and grid is not None else None
     share = distributed.share(variety(pictures) / real if pictures is not None and real > 0 else None)
     tensors = {f'the weights of {name}': [*module.parameters(), *module.buffers()]
                for name, module in training.models.items()}
     tensors['the mean path length'] = [training.loss.pl_mean]
-    found = training.trouble.close_tick(tick, ticks.collected, tensors, share)
-    ticks.close(augment_p(training), share)
-    for sentence in found:
-        say(f'Warning: {sentence}.')
-    stop = config.stop_on_nan and training.trouble.since
-    if due or stop:
-        write_snapshot(training, ticks.run_dir, grid, ticks.latest, pictures)
-    if not training.trouble.finite and (due or stop):
-        say('Warning: no network and no state is written, as these weights are of no use; those before stay.')
-    if stop:
-        kinds = ' and '.join(f'{kind} since tick {tick}' for kind, tick in stop.items())
-        raise Stopped(f'--stop-on-nan: {kinds}, so the run ended at kimg {training.progress.nimg / 1000:g}; '
-                      '--resume=latest --stop-on-nan=0 goes on from its last good state')
-    ticks.begin()
+    end_tick(ticks, training.trouble, tensors, due=due, stop_on_nan=config.stop_on_nan, say=say,
+             save=lambda: write_snapshot(training, ticks.run_dir, grid, ticks.latest, pictures),
+             augment=augment_p(training), variety=share)
 
 
 def open_stream(training: Training) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

@@ -4,7 +4,7 @@ Both are noticed once a tick, at no cost to the steps between, and said once, wi
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 
@@ -25,6 +25,12 @@ class Trouble:
         if norms:
             bad = torch.stack(norms).isnan().any().long()
             self.bad[phase] = self.bad.get(phase, 0) + bad
+
+    def mend_gradients(self, phase: str, gradients: Sequence[torch.Tensor]) -> None:
+        """Looks at them and makes them finite, in place: one bad picture must not end a run of days."""
+        self.look_at_gradients(phase, gradients)
+        for gradient in gradients:
+            torch.nan_to_num(gradient, nan=0, posinf=1e5, neginf=-1e5, out=gradient)
 
     def close_tick(self, tick: int, losses: dict[str, dict], tensors: dict[str, Iterable[torch.Tensor]],
                    variety: float | None) -> list[str]:

@@ -7,6 +7,7 @@ import torch
 
 from stylegan2_mspe import checkpoint, run_folder, training_loop
 from stylegan2_mspe.legacy import load_network_pkl
+from stylegan2_mspe.tick_end import Stopped
 from stylegan2_mspe.trouble import COLLAPSED, Trouble
 from tests import tiny
 
@@ -72,7 +73,7 @@ def train(run_dir, config, harm=lambda training: None, state=None):
         patch.setattr(training_loop, 'training_step', harmed)
         try:
             training_loop.train(training, str(run_dir), say=said.append, grid=tiny.GRID)
-        except training_loop.Stopped as error:
+        except Stopped as error:
             return said, str(error)
     return said, None
 
