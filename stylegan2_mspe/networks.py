@@ -53,9 +53,17 @@ def block_format(block: torch.nn.Module, dtype: torch.dtype, device: torch.devic
 
 
 def share_convolution(block: torch.nn.Module, ws: torch.Tensor, dtype: torch.dtype) -> bool:
-    """Whether samples share one convolution of scaled activations; one sample alone has nothing to share."""
+    """Whether samples share one convolution of scaled activations, the faster way by what was measured.
+
+    Without our package by rule: one sample alone has nothing to share.
+    """
     with misc.suppress_tracer_warnings():
-        return block.training or (ws.shape[0] != 1 and not (ws.is_cuda and dtype == torch.float32))
+        count = int(ws.shape[0])
+        if fast is None:
+            return block.training or (count != 1 and not (ws.is_cuda and dtype == torch.float32))
+        channels = block.conv1.weight.shape[0]
+        return fast.scale_activations(ws.device.type, dtype, block.training, count, channels,
+                                      block.resolution)
 
 
 def normalize_2nd_moment(x: torch.Tensor, dim: int = 1, eps: float = 1e-8) -> torch.Tensor:

@@ -14,9 +14,9 @@ import click
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from tools.benchmarks import contenders, dataset, inference, kernels, processes, training  # noqa: E402
+from tools.benchmarks import contenders, dataset, inference, kernels, modconv, processes, training  # noqa: E402
 
-TABLES = ('training', 'inference', 'kernels', 'processes', 'dataset')
+TABLES = ('training', 'inference', 'kernels', 'modconv', 'processes', 'dataset')
 
 
 def names_of(known):
@@ -67,6 +67,7 @@ def main(tables, networks, batch, infer_batch, rounds, seconds, device, peer):
     runs = dict(training=lambda: training.table(networks, batch, **common),
                 inference=lambda: inference.table(networks, infer_batch, **common),
                 kernels=lambda: kernels.table(device, min(seconds, 1)),
+                modconv=lambda: modconv.table(device, min(seconds, 1)),
                 processes=lambda: processes.table(networks, batch[0] // 2 * 2, rounds, seconds),
                 dataset=lambda: dataset.table(rounds))
     for name in tables:

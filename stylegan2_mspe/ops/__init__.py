@@ -2,4 +2,5 @@
 
 from . import epilogue_cuda, resample
 from .epilogue import epilogue, fuses, plain_epilogue
+from .modconv import scale_activations
 from .modulate import modulate, plain_modulate
