@@ -95,6 +95,24 @@ def test_the_work_is_really_left_out(monkeypatch):
     assert masks == [[True, False, True]]
 
 
+def test_what_r1_computes_and_no_more(monkeypatch):
+    """One gradient of the weights, that of the penalty, and none for the slopes it is made of."""
+    masks, weight_gradients = [], []
+    original, gradient = ops._backward, ops._WeightGradient.apply
+    monkeypatch.setattr(ops, '_backward', lambda *args: masks.append(args[-1]) or original(*args))
+    monkeypatch.setattr(ops._WeightGradient, 'apply',
+                        lambda *args: weight_gradients.append(args) or gradient(*args))
+    x, w, _ = tensors(False)
+    with ops.no_weight_gradients():
+        [gx] = torch.autograd.grad(ops.conv2d(x, w).square().sum(), [x], create_graph=True)
+    assert not masks and not weight_gradients
+    [gw] = torch.autograd.grad(gx.square().sum(), [w])
+    assert [mask[1] for mask in masks] == [True, True] and not weight_gradients     # w enters twice
+    y = F.conv2d(x, w).square().sum()
+    [gx] = torch.autograd.grad(y, [x], create_graph=True)
+    torch.testing.assert_close(gw, torch.autograd.grad(gx.square().sum(), [w])[0])
+
+
 def test_the_context_nests_and_survives_an_exception():
     with pytest.raises(KeyError):
         with ops.no_weight_gradients():
