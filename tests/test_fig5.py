@@ -6,7 +6,7 @@ import torch
 
 from stylegan2_mspe import quality
 from stylegan2_mspe.classifier import load_classifier
-from stylegan2_mspe.experiments import backgrounds, fig5
+from stylegan2_mspe.experiments import backgrounds, fig5, held_out
 from stylegan2_mspe.inversion import search
 from stylegan2_mspe.inversion.place import Place
 from stylegan2_mspe.inversion.projection import Recipe
@@ -15,11 +15,11 @@ from tests.inversion.small import make_generator
 
 @pytest.fixture(scope='module')
 def found():
-    return fig5.colour_digits(*fig5.demo_digits(20), count=4)
+    return held_out.colour_digits(*held_out.demo_digits(20), count=4)
 
 
 def test_digits_are_of_all_classes_and_in_colour():
-    found = fig5.colour_digits(*fig5.demo_digits(40), count=20)
+    found = held_out.colour_digits(*held_out.demo_digits(40), count=20)
     assert np.array_equal(np.bincount(found.labels), np.full(10, 2))
     brightest = found.pictures[:, :32, :32].max(axis=(1, 2)).astype(float)
     assert (brightest.max(axis=1) > 200).all() and brightest.std(axis=0).min() > 30

@@ -16,6 +16,7 @@ from stylegan2_mspe import digits, images, quality
 from stylegan2_mspe.classifier import DigitClassifier, as_patches
 from stylegan2_mspe.experiments.backgrounds import KINDS, background
 from stylegan2_mspe.experiments.claims import Claim, good_networks, needs, settled
+from stylegan2_mspe.experiments.held_out import Digits
 from stylegan2_mspe.inversion import inverting, losses
 from stylegan2_mspe.inversion.place import Place
 from stylegan2_mspe.inversion.projection import Projection, Recipe, draw
@@ -31,14 +32,6 @@ NEAR = 1.0                              # pixels: a place counts as found
 WITHIN, BEHIND, FOUND = 1.0, 2.0, 0.9   # what is asked for: dB, dB, share
 
 Progress = Callable[[str], Callable[[Iterable], Iterable]]
-
-
-@dataclasses.dataclass(frozen=True)
-class Digits:
-    """Real digits as Color-MNIST has them, at the upper left."""
-    pictures: np.ndarray                # uint8 [N, 64, 64, 3]
-    opacity: np.ndarray                 # [N, 64, 64] in [0, 1]: where there is ink
-    labels: np.ndarray                  # [N]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,22 +63,6 @@ class Search:
         return (f'{self.network}, auto on {self.background}: {errors.mean():.2f} ± {spread:.2f} pixels off '
                 f'(median {np.median(errors):.2f}, before the refinement {np.median(self.at_first):.2f}), '
                 f'{self.near:.0%} within {NEAR:g}')
-
-
-def colour_digits(greys: np.ndarray, labels: np.ndarray, count: int, seed: int = 0) -> Digits:
-    """`count` of the grey digits uint8 [N, 28, 28], all classes alike often, in random hues."""
-    random = np.random.RandomState(seed)
-    chosen = digits.balanced_order(labels, -(-count // digits.NUM_CLASSES), random)[:count]
-    hues = digits.random_hues(count, random)
-    pictures = np.stack([digits.draw_digit(greys[index], hue) for index, hue in zip(chosen, hues)])
-    white = np.stack([digits.draw_digit(greys[index], 0)[:, :, 0] for index in chosen])
-    return Digits(pictures, white / 255, labels[chosen])
-
-
-def demo_digits(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Digits of the built-in pen, where there is no MNIST: grey uint8 [count, 28, 28] and classes."""
-    random, labels = np.random.RandomState(5), np.arange(count) % digits.NUM_CLASSES
-    return np.stack([digits.handwritten_digit(label, random) for label in labels]), labels
 
 
 # ----- at known places --------------------------------------------------------------------------------------
