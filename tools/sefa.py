@@ -57,7 +57,8 @@ def main(network, layers, rgb, normalize, count, strength, steps, outdir, device
     for index in cli.progress(range(count), count, 'Drawing'):
         columns = [[images.to_pillow(picture) for one in ws.split(1) for picture in rendering.render(
                     G, sefa.edit(one, found, index, along), canvas, noise_mode)] for along in strengths]
-        table = images.labelled_grid(list(zip(*columns)), captions, [f'{along:+g}' for along in strengths],
+        heads = [f'{along:+g}' if along else '0' for along in strengths]
+        table = images.labelled_grid(list(zip(*columns)), captions, heads,
                                      f'direction {index}, eigenvalue {float(found.values[index]):.3g}')
         images.save_png(table, os.path.join(outdir, f'sefa-{index}.png'))
     print(f'Wrote {len(found.vectors)} directions to sefa.npz and {count} grids to {outdir}')
