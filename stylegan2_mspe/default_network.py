@@ -57,11 +57,3 @@ def bundled_role(role: str) -> str | None:
     """The path of the network in the box that has this role, or None where there is none yet."""
     path = BUNDLED / ROLES[role]
     return str(path) if path.is_file() else None
-
-
-def required_role(role: str) -> str:
-    """The same; raises ValueError where there is none."""
-    path = bundled_role(role)
-    if path is None:
-        raise ValueError(f'--network={role}: found no {ROLES[role]} in the box, expected {role}=FILE')
-    return path

@@ -1,13 +1,10 @@
 """What the programs of the diffusion model share: options, opening a network, how many pictures at a time."""
 
-import pathlib
-
 import click
 
+from ddpm_mspe.default_network import RUNS
 from tools import cli
 
-RUNS = './ddpm-runs'            # apart from the GAN's, so that neither takes the other's for its newest
-BUNDLED = pathlib.Path(__file__).parents[1] / 'ddpm_mspe' / 'pretrained' / 'ddpm64-small-mspe.safetensors'
 MOST = 64                       # pictures at a time
 
 OPTIONS = {
@@ -34,11 +31,11 @@ def options(*names: str):
 def open_network(network: str | None, device: str, precision: str):
     """(unet, diffusion, path): of that file or of the default one, which is said; ready on the device."""
     from ddpm_mspe import sampling
+    from ddpm_mspe.default_network import default_network
     from ddpm_mspe.unet_file import load_unet
-    from stylegan2_mspe.default_network import newest_network
 
     where = cli.pick_device(device)
-    network = network or newest_network(RUNS, 'safetensors') or str(BUNDLED)
+    network = network or default_network()
     print(f'Network: {network}')
     saved = load_unet(network)
     return sampling.prepare(saved.unet, where, precision), saved.diffusion, network

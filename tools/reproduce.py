@@ -9,7 +9,7 @@ import click
 
 if not __package__:     # started as `python tools/reproduce.py`
     sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
-from tools import cli, drawing  # noqa: E402
+from tools import cli, diffusing, drawing  # noqa: E402
 
 
 @click.group(context_settings=cli.SETTINGS, epilog='Example: python tools/reproduce.py fig2 --seeds=256')
@@ -163,13 +163,12 @@ def fig5(files, data, count, steps, outdir, device):
     """
     import dataclasses
 
-    from stylegan2_mspe import idx
     from stylegan2_mspe.experiments import fig5
+    from stylegan2_mspe.experiments.held_out import held_out_digits
     from stylegan2_mspe.inversion.projection import RECIPES
 
     networks, files = open_networks(files, fig5.ROLES, device)
-    pair = ('t10k-images-idx3-ubyte', 't10k-labels-idx1-ubyte')
-    digits = fig5.colour_digits(*(idx.read_mnist(data, *pair) if data else fig5.demo_digits(10 * count)), count)
+    digits = held_out_digits(data, count)
     recipe = dataclasses.replace(RECIPES['paper'], steps=steps)
     progress = lambda label: lambda loop: cli.progress(loop, len(loop), label)
     scores, shown = fig5.measure(networks, digits, open_classifier(device), recipe, progress)
@@ -182,6 +181,44 @@ def fig5(files, data, count, steps, outdir, device):
     lines = [*fig5.table(scores), *(each.sentence() for each in searches)]
     finish('fig5', outdir, numbers, {'': shown, '-places': places}, lines,
            fig5.claims(scores, searches, qualities))
+
+
+@main.command()
+@click.option('--network', 'files', metavar='[LABEL=]FILE', multiple=True, callback=named_networks,
+              help='Network of train_ddpm.py; several times for several  [default: those in the box]')
+@click.option('--data', metavar='FOLDER', help='The four MNIST files: their test digits are reconstructed  '
+              '[default: built-in digits, which networks of MNIST have not seen either]')
+@click.option('--digits', 'count', type=click.IntRange(min=1), default=100, show_default=True)
+@click.option('--steps', type=click.IntRange(min=1), default=100, show_default=True,
+              help='Of the way back, at most; the pictures shown take all')
+@click.option('--outdir', default='./out', show_default=True)
+@drawing.options('device')
+def fig9(files, data, count, steps, outdir, device):
+    """Diffusion models: are digits that are placed at the bottom left reconstructed there?
+
+    Needs networks baseline and mspe.
+    """
+    import dataclasses
+
+    from ddpm_mspe import default_network
+    from ddpm_mspe.experiments import fig9
+    from stylegan2_mspe.experiments.held_out import held_out_digits
+
+    files = named_or_boxed(files, fig9.ROLES, default_network)
+    networks = {label: open_diffusion(file, device) for label, file in files.items()}
+    digits, classifier = held_out_digits(data, count), open_classifier(device)
+    counting = lambda label, batches, of: diffusing.counting(len(networks) * batches * sum(of), label)
+    parts, ways = -(-count // fig9.BATCH), [min(steps, t) for t in fig9.TIMES]
+    places = fig9.measure(networks, digits, steps, counting('Reconstructing: steps', parts, ways))
+    progress = counting('Sampling: steps', -(-fig9.SEEDS // fig9.BATCH), [steps])
+    qualities = {label: fig9.judge(saved, classifier, steps, progress) for label, saved in networks.items()}
+    shown = fig9.sheet(networks, digits, counting('Sheet: steps', 1, fig9.TIMES))
+    numbers = dict(digits=count, data='MNIST test' if data else 'built in', steps=steps,
+                   networks={label: os.path.relpath(file) for label, file in files.items()},
+                   places=[dataclasses.asdict(each) for each in places],
+                   quality={label: each.as_dict() for label, each in qualities.items()})
+    finish('fig9', outdir, numbers, {'': shown, '-places': fig9.plot(places)}, fig9.table(places),
+           fig9.claims(places, qualities))
 
 
 @main.command()
@@ -212,8 +249,17 @@ def open_networks(files, roles, device):
     from stylegan2_mspe import default_network
 
     roles = default_network.ROLES if roles is None else roles
+    files = named_or_boxed(files, roles, default_network)
+    networks = {label: open_network(file, device) for label, file in files.items()}
+    return networks, {label: os.path.relpath(file) for label, file in files.items()}
+
+
+def named_or_boxed(files, roles, box):
+    """{label: file}: those named, by file or role, else those of these roles. box: module of the networks
+    that there are.
+    """
     if not files:
-        boxed = {role: default_network.bundled_role(role) for role in roles}
+        boxed = {role: box.bundled_role(role) for role in roles}
         files = {role: file for role, file in boxed.items() if file}
         missing = [role for role in roles if role not in files]
         if not files:
@@ -222,15 +268,34 @@ def open_networks(files, roles, device):
         if missing:
             print(f'Note: there is no network in the box for {", ".join(missing)}; '
                   f'--network={missing[0]}=FILE measures one.')
-    files = {label: file if os.path.exists(file) or file not in default_network.ROLES
-             else default_network.required_role(file) for label, file in files.items()}
-    networks = {label: open_network(file, device) for label, file in files.items()}
-    return networks, {label: os.path.relpath(file) for label, file in files.items()}
+    return {label: file if os.path.exists(file) or file not in box.ROLES else required(file, box)
+            for label, file in files.items()}
+
+
+def required(role, box):
+    """The path of the network in the box that has this role. Raises ValueError where there is none."""
+    path = box.bundled_role(role)
+    if path is None:
+        raise ValueError(f'--network={role}: found no {box.ROLES[role]} in the box, expected {role}=FILE')
+    return path
 
 
 def open_network(file, device):
     from stylegan2_mspe import legacy, rendering
     return rendering.prepare(legacy.load_network_pkl(file)['G_ema'], cli.pick_device(device))
+
+
+def open_diffusion(file, device):
+    from ddpm_mspe import sampling
+    from ddpm_mspe.unet_file import load_unet
+    from stylegan2_mspe.digits import RESOLUTION
+
+    saved = load_unet(file)
+    size, channels = saved.unet.img_resolution, saved.unet.img_channels
+    if (size, channels) != (RESOLUTION, 3):
+        raise ValueError(f'--network={file}: found a network of {size}x{size} pictures of {channels} channels, '
+                         f'expected {RESOLUTION}x{RESOLUTION} in RGB, as the digits are')
+    return saved._replace(unet=sampling.prepare(saved.unet, cli.pick_device(device)))
 
 
 def open_classifier(device):

@@ -9,14 +9,15 @@ import click
 if not __package__:     # started as `python tools/train_ddpm.py`
     sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 from ddpm_mspe.config import PRESET_NAMES, DiffusionConfig  # noqa: E402
+from ddpm_mspe.default_network import RUNS  # noqa: E402
 from stylegan2_mspe.options import PLANS  # noqa: E402
-from tools import cli, diffusing, training  # noqa: E402
+from tools import cli, training  # noqa: E402
 
 
 @click.command(context_settings=cli.SETTINGS)
 @click.option('--data', metavar='PATH',
               help='Dataset: a zip or folder (see dataset_tool.py), or demo  [required]')
-@click.option('--outdir', metavar='DIR', default=diffusing.RUNS, show_default=True,
+@click.option('--outdir', metavar='DIR', default=RUNS, show_default=True,
               help='Where run folders go')
 @click.option('--cfg', type=click.Choice(PRESET_NAMES), help=f'Preset  [default: {PRESET_NAMES[0]}]')
 @click.option('--pe', type=click.Choice(PLANS),

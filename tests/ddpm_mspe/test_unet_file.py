@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ddpm_mspe.diffusion import Diffusion
-from ddpm_mspe.unet_file import load_unet, save_unet
+from ddpm_mspe.unet_file import load_unet, save_small, save_unet
 from stylegan2_mspe import legacy
 from stylegan2_mspe.network_file import NetworkFileError
 from stylegan2_mspe.network_safetensors import load_safetensors, save_safetensors
@@ -35,6 +35,22 @@ def test_there_and_back(path):
     assert torch.equal(found.unet(x, t), net(x, t))
     assert not found.unet.training and not any(value.requires_grad for value in found.unet.parameters())
     assert load_unet(io.BytesIO(path.read_bytes())).unet.pe == 'mspe'
+
+
+def test_stored_in_half_precision(path, tmp_path):
+    """Numbers that float16 holds come back as they were; others nearly; all compute in float32."""
+    whole, half = load_unet(path).unet, tmp_path / 'half.safetensors'
+    save_small(path, half)
+    found = load_unet(half)
+    assert found.diffusion == Diffusion(steps=77, variance='posterior') and found.training_set_kwargs is None
+    for name, value in found.unet.state_dict().items():
+        assert value.dtype == torch.float32 and torch.equal(value, whole.state_dict()[name].half().float()), name
+    stored = read_tensors(half.read_bytes())[0]
+    assert all(value.dtype == torch.float16 for value in stored.values())
+    save_small(half, half)
+    assert read_tensors(half.read_bytes())[0].keys() == stored.keys()
+    x, t = torch.randn(1, 3, 16, 16, generator=torch.Generator().manual_seed(1)), torch.tensor([5])
+    torch.testing.assert_close(found.unet(x, t), whole(x, t), rtol=0, atol=.02 * float(whole(x, t).std()))
 
 
 def changed(path, change):
