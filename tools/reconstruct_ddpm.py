@@ -57,8 +57,9 @@ def main(data, network, times, count, shift, box, size, wrap, sampler, steps, et
 
     unet, diffusion, network = diffusing.open_network(network, device, precision)
     diffusing.check_steps(steps, diffusion)
-    for t in times:
-        reconstruction.check_time(t, diffusion)
+    with drawing.naming('--t'):
+        for t in times:
+            reconstruction.check_time(t, diffusion)
     canvas = rendering.request_canvas(unet.img_resolution, box, shift, size, wrap)
     names, pixels = read_pictures(data, count, unet, canvas)
     batch = diffusing.batch_that_fits(unet, canvas, f'--data={data}')
