@@ -57,7 +57,8 @@ class Sides(click.ParamType):
 @click.option('--rounds', type=click.IntRange(min=1), default=3, show_default=True,
               help='Interleaved rounds of compare and cold')
 @click.option('--json', 'output', metavar='FILE', help='Also write the numbers there')
-def main(tasks, sides, tile, network, rounds, output):
+@click.option('--plot', 'picture', metavar='PNG', help='Also write the curves of grow there')
+def main(tasks, sides, tile, network, rounds, output, picture):
     """Prints how much memory and time canvases take with a network, on a CPU.
 
     Times are of the processor, which a busy machine changes less than the clock; every picture is drawn by a
@@ -76,6 +77,9 @@ def main(tasks, sides, tile, network, rounds, output):
         from stylegan2_mspe.files import atomic_write
         with atomic_write(output, 'w') as file:
             json.dump(dict(network=os.path.relpath(network, ROOT), **found), file, indent=1)
+    if picture and 'grow' in found:
+        from stylegan2_mspe import images
+        images.save_png(curves(found['grow']), picture)
 
 
 # ----- what is measured -------------------------------------------------------------------------------------
@@ -93,7 +97,7 @@ def compare(job: dict, rounds: int) -> list[dict]:
 
 
 def cold(network: str, rounds: int) -> list[dict]:
-    """Seconds of `import torch`, of a cold start of generate.py --canvas=1024x1024, and of its warm render."""
+    """Seconds of `import torch`, of a cold generate.py --canvas=1024x1024, and of its warm render."""
     found = []
     for _ in cli.progress(range(rounds), rounds, 'Rounds'):
         with tempfile.TemporaryDirectory() as folder:
@@ -111,6 +115,18 @@ def seconds(command: list[str]) -> float:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     after = os.times()
     return after.children_user + after.children_system - before.children_user - before.children_system
+
+
+def curves(found: list[dict]):
+    """Time and memory over the pixels of squares."""
+    from stylegan2_mspe import images, plots
+
+    pixels = [each['side'] ** 2 / 1e6 for each in found]
+    draw = lambda title, values: plots.line_plot({title: (pixels, values)}, title=title, x_label='megapixels',
+                                                 y_range=(0, max(values) * 1.1), size=(480, 320))
+    return images.labelled_grid([[
+        draw('processor time, seconds', [each['seconds'] for each in found]),
+        draw('memory above the interpreter, MB', [each['memory'] / 1e6 for each in found])]], [''], ['', ''])
 
 
 def say_grow(found: list[dict]) -> list[str]:
@@ -135,8 +151,8 @@ def say_twice(found: dict) -> list[str]:
 def say_cold(found: list[dict]) -> list[str]:
     middle = {name: statistics.median(each[name] for each in found) for name in found[0]}
     most = middle['imported'] + 1.5 * middle['warm']
-    return ['generate.py --canvas=1024x1024 --seeds=0, cold: {generate:.2f} s; import torch {imported:.2f} s + '
-            '1.5 x warm render {warm:.2f} s'.format(**middle) + f' = {most:.2f} s']
+    return ['generate.py --canvas=1024x1024 --seeds=0, cold: {generate:.2f} s; import torch {imported:.2f} s '
+            '+ 1.5 x warm render {warm:.2f} s'.format(**middle) + f' = {most:.2f} s']
 
 
 SENTENCES = dict(grow=say_grow, compare=say_compare, twice=say_twice, cold=say_cold)

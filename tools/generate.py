@@ -9,7 +9,6 @@ from tools import cli, drawing
 from tools.sheet import ContactSheet, picture_path, save_picture
 
 MOST_WHOLE = 2e9    # bytes that drawing a picture at once may take
-SMALL = 4           # tiles; smaller pictures are drawn whole, several at a time
 MOST_LEAKS = 4      # latents of a leak map, whose levels are all held at a time
 
 
@@ -44,8 +43,8 @@ def repeat_options(program):
 @click.option('--window', metavar='Y,X,HxW', type=drawing.BoxType(whole=True),
               help='Draw only this box of the output pixels: that part of the whole picture')
 @click.option('--tile', metavar='PIXELS', type=click.IntRange(min=1),
-              help='Draw in tiles of this side, into a file that grows  [default: 256, on CUDA 512; '
-                   'small pictures are drawn whole]')
+              help='Draw in tiles of this side, into a file that grows  [default: 1024, on CUDA '
+                   '512; small pictures are drawn whole]')
 @click.option('--max-memory', type=drawing.MemoryType(),
               help='Draw in tiles for which this much memory will do, such as 2G, beyond what the program '
                    'itself takes')
@@ -141,24 +140,12 @@ def draw_sheet(G, names, latents, canvases, shifts, look, captions, title, outdi
     tasks = [(start, column) for start in range(0, len(names), batch) for column in range(len(shifts))]
     for start, column in cli.progress(tasks, total=len(tasks), label='Drawing'):
         stop = min(start + batch, len(names))
-        pictures = drawn_at_once(G, latents(start, stop), canvases[column], look)
+        pictures = rendering.render(G, latents(start, stop), canvases[column], look.noise_mode,
+                                    look.noise_seed, look.border)
         for index, picture in zip(range(start, stop), pictures):
             sheet.add(index, column, save_picture(picture, outdir, names[index], shifts, column))
     sheet.save(os.path.join(outdir, 'grid.png'), title)
     print(f'Wrote {counted(len(names) * len(shifts))} and grid.png to {outdir}')
-
-
-def drawn_at_once(G, ws, canvas, look):
-    """Pictures [N, C, H, W]; large ones are put together from tiles, whose features stay in the caches."""
-    import torch
-
-    from stylegan2_mspe import rendering, streaming
-
-    asked = dict(noise_mode=look.noise_mode, noise_seed=look.noise_seed, border=look.border)
-    small = canvas.height * canvas.width < SMALL * streaming.checked_tile(G, None) ** 2
-    if small or look.noise_mode == 'random':
-        return rendering.render(G, ws, canvas, **asked)
-    return torch.stack([streaming.render(G, w[None], canvas, **asked) for w in ws])
 
 
 def draw_leak_maps(G, ws, canvases, shifts, look, outdir) -> None:

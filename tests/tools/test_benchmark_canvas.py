@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 from click.testing import CliRunner
+from PIL import Image
 
 from stylegan2_mspe import rendering
 from stylegan2_mspe.pe import Canvas, Window
@@ -28,8 +29,10 @@ def run(tmp_path, monkeypatch):
     return run
 
 
-def test_growing_pictures_are_measured(run):
-    text, found = run('--tasks=grow', '--sides=64,100')
+def test_growing_pictures_are_measured(run, tmp_path):
+    text, found = run('--tasks=grow', '--sides=64,100', f'--plot={tmp_path}/a.png')
+    with Image.open(tmp_path / 'a.png') as picture:
+        assert picture.width > 960 and picture.height > 320
     assert text.splitlines()[0].startswith('64 x 64: ') and 'MB above the interpreter' in text
     for each, side in zip(found['grow'], (64, 100)):
         assert each['side'] == side and each['file'] > 500 and each['seconds'] > 0

@@ -251,22 +251,6 @@ def test_tiles_make_the_whole_picture(run):
             assert_alike(read(f'{option[2:7]}/{name}'), pixels)
 
 
-def test_large_pictures_of_a_sheet_are_the_same(run, monkeypatch):
-    asked = ['--canvas=21x33', '--seeds=1-2', '--border=plane', '--noise-mode=anchored', '--noise-seed=2']
-    run(*asked)
-    whole = [read(f'o/{name}') for name in ('seed0001.png', 'seed0002.png')]
-    drawn = []
-    monkeypatch.setattr(generate, 'SMALL', 0)
-    monkeypatch.setattr(streaming, 'render', lambda *args, draw=streaming.render, **kwargs:
-                        drawn.append(kwargs) or draw(*args, **kwargs))
-    files, _ = run(*asked)
-    assert 'grid.png' in files and len(drawn) == 2
-    for name, pixels in zip(('seed0001.png', 'seed0002.png'), whole):
-        assert_alike(read(f'o/{name}'), pixels)
-    run(*asked, '--noise-mode=random')
-    assert len(drawn) == 2
-
-
 def test_a_window_is_that_part_of_the_whole(run):
     run('--canvas=32x48', '--seeds=1', '--border=plane', '--noise-mode=anchored', '--noise-seed=5')
     whole = read('o/seed0001.png')
