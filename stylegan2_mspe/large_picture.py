@@ -36,11 +36,10 @@ def draw(path: str | os.PathLike, G: torch.nn.Module, ws: torch.Tensor, canvas: 
          progress: Callable[[Iterable, int], Iterable] = lambda tiles, total: tiles) -> bool:
     """Draws ws [1, num_ws, w_dim] on the canvas, or on the window of it, as PNG of mode L, RGB or RGBA.
 
-    tile: side in pixels; None = as of `streaming.tiles`. resume: goes on with the picture begun at `path`, and
-    leaves one that is complete as it is, which returns False. progress passes through the tiles, given how
-    many are left.
-    Raises ValueError for fresh noise, a window outside the canvas, a tile smaller than the halo, and where
-    another picture is begun; OSError where the disk is full, and the rows so far are kept.
+    tile: side in pixels; None = as of `streaming.tiles`. resume: goes on with the picture begun at `path`,
+    and leaves one that is complete as it is, which returns False. progress passes through the tiles, given
+    how many are left. Raises ValueError for fresh noise, a window outside the canvas, a tile smaller than the
+    halo, and where another picture is begun; OSError where the disk is full, and the rows so far are kept.
     """
     tile = streaming.checked_tile(G, tile)
     top, left, height, width = checked_box(canvas, look)
