@@ -344,15 +344,16 @@ void resample(const T* x, T* y, const Taps& vertical, const Taps& horizontal, co
     const int64_t length = width * channels;
 #pragma omp parallel num_threads(threads)
     {
-        std::vector<float> line(length);
+        std::vector<floats> aligned((length + LANES - 1) / LANES);     // no load straddles cache lines
+        float* const line = (float*)aligned.data();
 #pragma omp for
         for (int64_t row = 0; row < count * out_height; row++) {
             const T* picture = x + row / out_height * height * length;
             // As an axis of pixels that are as wide as a row, one output of it, written to the line.
             const int64_t i = row % out_height;
-            weighted_sums(picture, vertical, {i, 1, 0, 0}, length, line.data() - i * length);
+            weighted_sums(picture, vertical, {i, 1, 0, 0}, length, line - i * length);
             for (const Run& run : runs)
-                weighted_sums(line.data(), horizontal, run, channels, y + row * out_width * channels);
+                weighted_sums(line, horizontal, run, channels, y + row * out_width * channels);
         }
     }
 }
