@@ -67,7 +67,8 @@ def encode(place: Place, name: str, channels: int, resolution: int, img_resoluti
     if isinstance(place, Mapping):
         where = coordinates(place, resolution, img_resolution, coarsest)
         return _cast(get_encoding(name)(where, channels, resolution, **options), dtype, device)
-    place = place if isinstance(place, Patch) else _canvases(place, img_resolution)
+    if place is not None and not isinstance(place, Patch):      # None needs no canvas to be looked up
+        place = _canvases(place, img_resolution)
     options = tuple(sorted(options.items()))
     return _encode_once(place, name, channels, resolution, img_resolution, options, dtype, device,
                         coarsest)
