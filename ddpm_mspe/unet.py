@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from stylegan2_mspe import pe as encodings
+from stylegan2_mspe.ops import native, norm_silu
 from torch_utils import persistence
 
 
@@ -59,6 +60,8 @@ class UNet(nn.Module):
                              f'{[self.img_channels, *size]} on this canvas')
         time = time_embedding(t, self.channels).to(self.time1.weight.dtype)
         time = F.silu(self.time2(F.silu(self.time1(time))))
+        if native.enabled and not x.is_cuda:    # what a CPU prefers; it lasts to the end
+            x = x.contiguous(memory_format=torch.channels_last)
         x = self.conv_in(x)
         skips = [x]
         for part in self.down:
@@ -70,7 +73,7 @@ class UNet(nn.Module):
             if isinstance(part, Stage):
                 x = torch.cat([x, skips.pop()], dim=1)
             x = part(x, time, canvas)
-        return self.conv_out(F.silu(self.norm_out(x)))
+        return self.conv_out(norm_silu(x, self.norm_out))
 
     def cells(self, canvas: encodings.Place = None) -> tuple[int, int]:
         """Height and width of what is computed for a canvas: whole cells of the coarsest level."""
@@ -220,8 +223,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
         """x [N, inputs, H, W], time [N, time_features] -> [N, outputs, H, W]."""
-        h = self.conv1(F.silu(self.norm1(x))) + self.time(time)[:, :, None, None]
-        return self.skip(x) + self.conv2(self.dropout(F.silu(self.norm2(h))))
+        h = self.conv1(norm_silu(x, self.norm1)) + self.time(time)[:, :, None, None]
+        return self.skip(x) + self.conv2(self.dropout(norm_silu(h, self.norm2)))
 
 
 class Attention(nn.Module):

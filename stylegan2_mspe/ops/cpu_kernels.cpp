@@ -358,6 +358,168 @@ void resample(const T* x, T* y, const Taps& vertical, const Taps& horizontal, co
     }
 }
 
+// e to the power of x, within 2e-7 of it; NaN stays NaN.
+inline floats exponential(floats x) {
+    x = select(x > splat(88), splat(88), select(x < splat(-87), splat(-87), x));
+    const floats doublings = x * splat(1.44269504f);
+    const ints whole = __builtin_convertvector(
+        doublings + select(doublings < splat(0), splat(-0.5f), splat(0.5f)), ints);
+    const floats n = __builtin_convertvector(whole, floats);
+    const floats r = (x - n * splat(0.693359375f)) + n * splat(2.12194440e-4f);     // ln 2 in two parts
+    floats series = splat(1.f / 720);
+    for (const float term : {1.f / 120, 1.f / 24, 1.f / 6, 1.f / 2, 1.f, 1.f}) series = series * r + splat(term);
+    return series * (floats)((whole + 127) << 23);
+}
+
+inline floats sigmoid(floats x) { return splat(1) / (splat(1) + exponential(-x)); }
+
+// Group normalisation and SiLU: y = silu(u), u = (x - mean) * rstd * weight + bias.
+struct NormSilu {
+    int64_t count, pixels, channels, groups;
+    float epsilon;
+    const float* weight;        // [C]
+    const float* bias;          // [C]
+    float* moments;             // [N, 2, C]: each channel's group's mean and 1 / standard deviation
+};
+
+constexpr int64_t BLOCK = 64;   // pixels that are summed up in registers: they stay in the nearest cache
+
+// For every channel the sums, over the pixels, of the two values that `terms(pixel offset, channel)` adds.
+template <class Terms>
+inline void sum_pixels(int64_t pixels, int64_t channels, float* first, float* second, const Terms& terms) {
+    std::fill(first, first + channels, 0.f);
+    std::fill(second, second + channels, 0.f);
+    for (int64_t begin = 0; begin < pixels; begin += BLOCK) {
+        const int64_t end = std::min(pixels, begin + BLOCK);
+        for (int64_t channel = 0; channel < channels; channel += LANES) {
+            floats a{}, b{};
+            const auto term = terms(channel);
+            for (int64_t pixel = begin; pixel < end; pixel++) term(pixel * channels + channel, a, b);
+            add_to(first + channel, a);
+            add_to(second + channel, b);
+        }
+    }
+}
+
+// Of one sample; about its first pixel, so that a large mean takes nothing from the variance.
+template <class T>
+void group_moments(const NormSilu& e, const T* x, float* mean, float* rstd) {
+    sum_pixels(e.pixels, e.channels, mean, rstd, [&](int64_t channel) {
+        const floats origin = load(x + channel);
+        return [=](int64_t at, floats& sum, floats& squares) {
+            const floats value = load(x + at) - origin;
+            sum += value;
+            squares += value * value;
+        };
+    });
+    const int64_t width = e.channels / e.groups;
+    for (int64_t group = 0; group < e.channels; group += width) {
+        double centre = 0, variance = 0;
+        for (int64_t c = group; c < group + width; c++) {
+            const double shift = mean[c] / (double)e.pixels;
+            rstd[c] = (float)(rstd[c] / (double)e.pixels - shift * shift);
+            mean[c] = (float)(load_one(x + c) + shift);
+            centre += mean[c] / (double)width;
+        }
+        for (int64_t c = group; c < group + width; c++)
+            variance += (rstd[c] + (mean[c] - centre) * (mean[c] - centre)) / (double)width;
+        for (int64_t c = group; c < group + width; c++) {
+            mean[c] = (float)centre;
+            rstd[c] = (float)(1 / std::sqrt(std::max(variance, 0.) + e.epsilon));
+        }
+    }
+}
+
+template <class T>
+void norm_silu_forward(const NormSilu& e, const T* x, T* y, int threads) {
+    const int64_t size = e.pixels * e.channels;
+#pragma omp parallel for num_threads(threads)
+    for (int64_t sample = 0; sample < e.count; sample++) {
+        const T* from = x + sample * size;
+        T* to = y + sample * size;
+        float* mean = e.moments + sample * 2 * e.channels;
+        float* rstd = mean + e.channels;
+        group_moments(e, from, mean, rstd);
+        for (int64_t begin = 0; begin < e.pixels; begin += BLOCK) {
+            const int64_t end = std::min(e.pixels, begin + BLOCK);
+            for (int64_t channel = 0; channel < e.channels; channel += LANES) {
+                const floats scale = load(rstd + channel) * load(e.weight + channel);
+                const floats shift = load(e.bias + channel) - load(mean + channel) * scale;
+                for (int64_t pixel = begin; pixel < end; pixel++) {
+                    const int64_t at = pixel * e.channels + channel;
+                    const floats u = load(from + at) * scale + shift;
+                    store(to + at, u * sigmoid(u));
+                }
+            }
+        }
+    }
+}
+
+// The gradient before the activation, of what is loaded at x and gy.
+struct BeforeSilu {
+    floats scale, shift;
+
+    BeforeSilu(const NormSilu& e, const float* mean, const float* rstd, int64_t channel)
+        : scale(load(rstd + channel) * load(e.weight + channel)),
+          shift(load(e.bias + channel) - load(mean + channel) * scale) {}
+
+    floats operator()(floats x, floats gy) const {
+        const floats u = x * scale + shift, s = sigmoid(u);
+        return gy * s * (splat(1) + u * (splat(1) - s));
+    }
+};
+
+// sums: [N, 2, C], each sample's gradients in weight and bias.
+template <class T>
+void norm_silu_backward(const NormSilu& e, const T* x, const T* gy, T* gx, float* sums, int threads) {
+    const int64_t size = e.pixels * e.channels, width = e.channels / e.groups;
+#pragma omp parallel for num_threads(threads)
+    for (int64_t sample = 0; sample < e.count; sample++) {
+        const T *from = x + sample * size, *gradient = gy + sample * size;
+        T* to = gx + sample * size;
+        const float* mean = e.moments + sample * 2 * e.channels;
+        const float* rstd = mean + e.channels;
+        float* gweight = sums + sample * 2 * e.channels;
+        float* gbias = gweight + e.channels;
+        sum_pixels(e.pixels, e.channels, gweight, gbias, [&](int64_t channel) {
+            const BeforeSilu before(e, mean, rstd, channel);
+            const floats centre = load(mean + channel), narrow = load(rstd + channel);
+            return [=](int64_t at, floats& weighted, floats& plain) {
+                const floats value = load(from + at), g = before(value, load(gradient + at));
+                weighted += g * (value - centre) * narrow;
+                plain += g;
+            };
+        });
+        // What the group's mean and deviation pass on: the means of the gradient, and of it times the result.
+        std::vector<float> level(e.channels), slope(e.channels);
+        for (int64_t group = 0; group < e.channels; group += width) {
+            double one = 0, other = 0;
+            for (int64_t c = group; c < group + width; c++) {
+                one += (double)e.weight[c] * gbias[c];
+                other += (double)e.weight[c] * gweight[c];
+            }
+            for (int64_t c = group; c < group + width; c++) {
+                level[c] = (float)(one / (double)(width * e.pixels));
+                slope[c] = (float)(other / (double)(width * e.pixels));
+            }
+        }
+        for (int64_t begin = 0; begin < e.pixels; begin += BLOCK) {
+            const int64_t end = std::min(e.pixels, begin + BLOCK);
+            for (int64_t channel = 0; channel < e.channels; channel += LANES) {
+                const BeforeSilu before(e, mean, rstd, channel);
+                const floats centre = load(mean + channel), narrow = load(rstd + channel);
+                const floats weight = load(e.weight + channel);
+                const floats lower = load(level.data() + channel), bend = load(slope.data() + channel);
+                for (int64_t pixel = begin; pixel < end; pixel++) {
+                    const int64_t at = pixel * e.channels + channel;
+                    const floats value = load(from + at), g = before(value, load(gradient + at));
+                    store(to + at, narrow * (g * weight - lower - (value - centre) * narrow * bend));
+                }
+            }
+        }
+    }
+}
+
 }  // namespace
 
 // What ctypes sees: one name per operator, `bfloat16` chooses the type of the feature maps.
@@ -398,6 +560,17 @@ void mspe_resample(const void* x, void* y, const float* y_filter, const float* x
     const std::vector<Run> runs = runs_of(horizontal, x_axis[1], x_axis[2], sizes[4]);
     bfloat16 ? resample((const uint16_t*)x, (uint16_t*)y, vertical, horizontal, runs, sizes, threads)
              : resample((const float*)x, (float*)y, vertical, horizontal, runs, sizes, threads);
+}
+
+void mspe_norm_silu_forward(const NormSilu* e, const void* x, void* y, int bfloat16, int threads) {
+    bfloat16 ? norm_silu_forward(*e, (const uint16_t*)x, (uint16_t*)y, threads)
+             : norm_silu_forward(*e, (const float*)x, (float*)y, threads);
+}
+
+void mspe_norm_silu_backward(const NormSilu* e, const void* x, const void* gy, void* gx, float* sums,
+                             int bfloat16, int threads) {
+    bfloat16 ? norm_silu_backward(*e, (const uint16_t*)x, (const uint16_t*)gy, (uint16_t*)gx, sums, threads)
+             : norm_silu_backward(*e, (const float*)x, (const float*)gy, (float*)gx, sums, threads);
 }
 
 }
