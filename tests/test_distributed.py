@@ -22,7 +22,7 @@ CONFIGS = {
     'everything': dict(batch=8, batch_gpu=2, g_fp16_res=0, d_fp16_res=0, aug='fixed', augpipe='bgcfnc',
                        augment_p=.7, style_mixing=1., random_resize=(12, 24), label_dim=3),
 }
-KINDS = {'two': {}, 'ada': dict(aug='ada', ada_target=-1.1, ada_kimg=.1, pl_weight=2.)}
+KINDS = {'two': {}, 'ada': dict(aug='ada', ada_target=-1.1, ada_kimg=.1, pl_weight=2., kimg=.048)}
 
 
 @pytest.fixture(scope='module')
@@ -36,8 +36,8 @@ def config(data, **changes):
 
 
 def run_config(data):
-    """12 steps in float32 throughout, with a snapshot after 1, 7 and 12."""
-    return tiny.config(data, batch=8, batch_gpu=2, kimg=.096, tick=.024, g_fp16_res=0, d_fp16_res=0,
+    """8 steps in float32 throughout, with a snapshot after 1, 7 and 8."""
+    return tiny.config(data, batch=8, batch_gpu=2, kimg=.064, tick=.024, g_fp16_res=0, d_fp16_res=0,
                        pl_weight=0., style_mixing=.5)
 
 
@@ -48,7 +48,7 @@ def two(data, tmp_path_factory):
     for name in (*KINDS, 'one-two', 'one'):
         (folder / name).mkdir()
     run = run_config(data)
-    together.train(dataclasses.replace(run, kimg=.056), folder / 'one-two')
+    together.train(dataclasses.replace(run, kimg=.032), folder / 'one-two')
     together.train(run, folder / 'one')
     configs = {name: config(data, **changes) for name, changes in CONFIGS.items()}
     distributed.launch(2, together.all_jobs, str(folder), configs, run, str(folder / 'one-two'), KINDS)
@@ -96,9 +96,9 @@ def weights_of(folder):
 
 @pytest.mark.parametrize('name', ['two', 'one-two'])
 def test_a_run_of_two_processes_ends_as_one_does(two, name):
-    """From the start, or going on with what one process began after seven steps."""
+    """From the start, or going on with what one process began after four steps."""
     (one, expected), (other, found) = weights_of(two / 'one'), weights_of(two / name)
-    assert other['values']['progress']['nimg'] == one['values']['progress']['nimg'] == 96
+    assert other['values']['progress']['nimg'] == one['values']['progress']['nimg'] == 64
     assert relative(found, expected) < 1e-4
     assert {path.name for path in (two / name).iterdir()} == {path.name for path in (two / 'one').iterdir()}
     lines = [tiny.stats_lines(two / each) for each in ('one', name)]
@@ -113,15 +113,15 @@ def test_a_run_of_two_processes_ends_as_one_does(two, name):
 
 def test_one_process_goes_on_with_what_two_began(two, data):
     run = run_config(data)
-    longer = dataclasses.replace(run, kimg=.12)
+    longer = dataclasses.replace(run, kimg=.08)
     for name in ('two', 'one'):
         together.train(longer, two / name, checkpoint.newest_state(str(two / name)))
     (one, expected), (other, found) = weights_of(two / 'one'), weights_of(two / 'two')
-    assert other['values']['progress']['nimg'] == 120 and relative(found, expected) < 1e-4
+    assert other['values']['progress']['nimg'] == 80 and relative(found, expected) < 1e-4
 
 
 def test_the_signs_of_all_processes_move_p(two, data, tmp_path):
-    """Six of eight moves reach p in one process with all pictures, and so with half of them in each."""
+    """By as much as if one process saw all pictures."""
     run = dataclasses.replace(run_config(data), **KINDS['ada'])
     training = together.train(run, tmp_path)
     state = checkpoint.newest_state(str(two / 'ada'))
@@ -146,11 +146,10 @@ def test_threads_are_shared_out(two):
 
 @pytest.mark.parametrize('kind, sentence', [
     ('refused', 'Error: picture 7 in a.zip: found a hole, expected a picture'),
-    ('memory', r'Error: out of memory \(32 pictures did not fit in the memory of cpu \(.* GB, .* now\); '
-     r'expected fewer\)'),
-    ('mistake', r'Traceback(.|\n)*AttributeError: no such thing'),
+    pytest.param('mistake', r'Traceback(.|\n)*AttributeError: no such thing', marks=pytest.mark.slow),
     ('SIGKILL', 'Error: process 1 of 2 was ended by SIGKILL, for want of memory perhaps; --resume=latest '),
-    ('SIGTERM', 'Error: process 1 of 2 was ended by SIGTERM; --resume=latest goes on from the newest state'),
+    pytest.param('SIGTERM', 'Error: process 1 of 2 was ended by SIGTERM; --resume=latest goes on from the newest',
+                 marks=pytest.mark.slow),
 ])
 def test_one_that_ends_early_ends_the_other(capfd, kind, sentence):
     with pytest.raises(SystemExit) as caught:
@@ -205,7 +204,7 @@ def test_control_c_ends_all_and_one_process_goes_on(data, tmp_path):
     assert not any(each.is_running() and each.status() != 'zombie' for each in others)
     [(_, run_dir)] = run_folder.runs(str(tmp_path))
     nimg = checkpoint.newest_state(run_dir)['values']['progress']['nimg']
-    assert nimg >= 16
+    assert nimg >= 8
     options = ['--resume=latest', f'--outdir={tmp_path}', '--gpus=1', f'--kimg={(nimg + 16) / 1000}']
     train.main(options, standalone_mode=False)
     recorded = run_folder.read_json(os.path.join(run_dir, run_folder.OPTIONS))

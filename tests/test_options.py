@@ -157,7 +157,7 @@ def test_augmentation(options, expected):
         (dict(batch_gpu=-1), '--batch-gpu=-1: expected at least 1'),
         (dict(random_margin=1.5), '--random-margin=1.5: expected a part of the pictures, 0 to 1'),
         (dict(gpus=3), '--gpus=3: expected a power of two'),
-        (dict(gpus=2), '--gpus=2: training on several GPUs is not built yet'),
+        (dict(gpus=4, batch=30), '--batch=30: expected a multiple of --gpus=4'),
         (dict(metrics=('fid50k_full',)), '--metrics=fid50k_full: metrics are not built yet'),
         (dict(aug='fixed'), '--aug=fixed: expected --p with it'),
         (dict(p=0.5), '--p=0.5: expected .* together with --aug=fixed'),

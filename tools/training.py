@@ -39,6 +39,7 @@ class Plan:
     given: dict                 # options of the command line that the run folder records
     run_dir: str | None = None  # of the run that goes on
     state: dict | None = None   # its newest, if it is loaded
+    warnings: tuple[str, ...] = ()
 
     def to_send(self):
         """As another process gets it: a state is large."""
@@ -65,7 +66,7 @@ def main(program: Program, outdir: str, options: dict, dry_run: bool) -> None:
 def make_plan(program, outdir, options, dry_run):
     """What these options ask for; None where it has been done: a dry run, a finished run."""
     resumed = options.get('resume') == 'latest'
-    plan = plan_resume(program, outdir, options) if resumed else plan_start(program, outdir, options, dry_run)
+    plan = (plan_resume if resumed else plan_start)(program, outdir, options)
     if dry_run:
         click.echo(json.dumps(dataclasses.asdict(plan.config), indent=2))
         return None
@@ -77,13 +78,11 @@ def make_plan(program, outdir, options, dry_run):
     return plan
 
 
-def plan_start(program, outdir, options, dry_run):
+def plan_start(program, outdir, options):
     program.check(options)
     info = dataset_info(options)
     config = resolve(program, options, info)
-    for warning in [] if dry_run else program.warnings(options, info):
-        click.echo(f'Warning: {warning}', err=True)
-    return Plan(config, outdir, options)
+    return Plan(config, outdir, options, warnings=tuple(program.warnings(options, info)))
 
 
 def plan_resume(program, outdir, options):
@@ -187,6 +186,8 @@ def carry_out(program, plan):
     from stylegan2_mspe import checkpoint, distributed, run_folder
 
     first, run_dir, state = distributed.is_first(), plan.run_dir, plan.state
+    for warning in plan.warnings if first else ():
+        click.echo(f'Warning: {warning}', err=True)
     if run_dir is not None and state is None:
         state = distributed.share(checkpoint.newest_state(run_dir) if first else None)
     if first:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from stylegan2_mspe import checkpoint, networks, run_folder, training_loop
 from stylegan2_mspe.augpipes import PIPES
+from stylegan2_mspe.config import PRESETS
 from stylegan2_mspe.legacy import load_network_pkl, save_network_pkl
 from stylegan2_mspe.options import PRETRAINED
 from tests import tiny
@@ -294,9 +295,10 @@ def test_augmented_runs(program, tmp_path, data, options, name, p, kinds):
     (['--data=nowhere.zip'], 'nowhere.zip'),
     (['--cfg=mspe-smal'], '--cfg=mspe-smal is not a preset; did you mean mspe-small'),
     (['--batch=30', '--cfg=mspe-small'], '--batch=30: gives 30 images per pass, expected a multiple of 8'),
-    (['--batch-gpu=5', '--cfg=mspe-small'], '--batch-gpu=5: expected a divisor of 32'),
+    (['--batch-gpu=5', '--batch=32'], '--batch-gpu=5: expected a divisor of 32'),
     (['--gpus=3'], '--gpus=3: expected a power of two'),
-    (['--gpus=64'], '--batch=32: expected a multiple of --gpus=64'),
+    (['--gpus=4', '--batch=30'], '--batch=30: expected a multiple of --gpus=4'),
+    (['--gpus=16'], '--gpus=16: found '),
     (['--aug=noaug', '--augpipe=bg'], '--augpipe=bg: found --aug=noaug, expected --aug=ada'),
     (['--aug=ada', '--p=.5'], '--p=0.5: expected a probability from 0 to 1, together with --aug=fixed'),
     (['--aug=fixed'], '--aug=fixed: expected --p'),
@@ -424,7 +426,7 @@ def test_what_may_change_and_what_may_not(stopped, tmp_path, data):
             'with 8; a resumed run may change only --kimg, --snap, --workers',
         ),
         (['--pe=none'], '--pe=none: '),
-        (['--gamma=5'], 'was started with 10'),
+        (['--gamma=5'], '--gamma=5.0: '),
         (['--data=demo'], '--data=demo'),
         (['--seed=1'], 'was started with 0'),
         (['--desc=x'], '--desc=x'),
@@ -442,7 +444,7 @@ def test_what_may_change_and_what_may_not(stopped, tmp_path, data):
         '--cfg=mspe-small',
         f'--data={data}',
         '--seed=0',
-        '--gamma=10',
+        f'--gamma={PRESETS["mspe-small"].gamma}',
         '--snap=3',
         '-n',
     )
