@@ -245,7 +245,7 @@ def launch(count: int, work: Callable, *arguments) -> None:
     ends early so do all, and Ended says what the first had to say. They also end with this process, whatever
     becomes of it.
     """
-    os.environ.setdefault('TORCH_CPP_LOG_LEVEL', 'ERROR')   # of the new ones: or a lost connection prints pages
+    os.environ.setdefault('TORCH_CPP_LOG_LEVEL', 'ERROR')   # theirs: a lost connection would print pages
     store = dist.TCPStore('127.0.0.1', 0, is_master=True, wait_for_workers=False, timeout=JOIN_LIMIT)
     context = multiprocessing.get_context('spawn')
     processes = [context.Process(target=_process, args=(World(index, count, index, count), store.port, work,

@@ -27,7 +27,8 @@ def test_parts_are_rows_of_the_whole(count):
 
 
 def test_other_numbers_draw_others():
-    seen = {float(drawn(0, 1, *numbers)[1][0]) for numbers in [(5, 7), (7, 5), (5, 8), (6, 7), (5, 7, 1), (5,)]}
+    several = [(5, 7), (7, 5), (5, 8), (6, 7), (5, 7, 1), (5,)]
+    seen = {float(drawn(0, 1, *numbers)[1][0]) for numbers in several}
     assert len(seen) == 6
     normal = drawn(0, 1, 3, total=60000)[0]
     assert abs(float(normal.mean())) < .01 and abs(float(normal.std()) - 1) < .01

@@ -26,8 +26,9 @@ def data(tmp_path_factory):
 ])
 def test_what_counts_as_a_shortage(error, short):
     assert memory.is_shortage(error) is short
-    with pytest.raises(MemoryError if short else type(error)) as caught, memory.explained('this', 'that', CPU):
-        raise error
+    with pytest.raises(MemoryError if short else type(error)) as caught:
+        with memory.explained('this', 'that', CPU):
+            raise error
     assert not short or str(caught.value).startswith('this did not fit in the memory of cpu (')
 
 
@@ -76,8 +77,8 @@ def fail(*args, **kwargs):
 
 
 @pytest.mark.parametrize('changes, sentence', [
-    (dict(batch_gpu=4), '--batch-gpu=4: a pass of 4 pictures of 16x16 pixels did not fit in the memory of cpu ('),
-    (dict(batch_gpu=1), '--batch-gpu=1: a pass of 1 picture of 16x16 pixels did not fit in the memory of cpu ('),
+    (dict(batch_gpu=4), '--batch-gpu=4: a pass of 4 pictures of 16x16 pixels did not fit in the memory of '),
+    (dict(batch_gpu=1), '--batch-gpu=1: a pass of 1 picture of 16x16 pixels did not fit in the memory of '),
 ])
 def test_a_step_that_does_not_fit(data, tmp_path, changes, sentence):
     training = training_loop.build(tiny.config(data, **changes))
