@@ -14,9 +14,20 @@ import click
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from tools.benchmarks import contenders, dataset, inference, kernels, modconv, processes, training  # noqa: E402
+from tools.benchmarks import (  # noqa: E402
+    contenders,
+    dataset,
+    diffusion,
+    inference,
+    kernels,
+    modconv,
+    processes,
+    training,
+)
 
-TABLES = ('training', 'inference', 'kernels', 'modconv', 'processes', 'dataset')
+TABLES = ('training', 'inference', 'diffusion', 'kernels', 'modconv', 'processes', 'dataset')
+GAN = ('training/networks.py', 'StyleGAN2-ADA-PyTorch checkout')
+PEERS = dict(training=GAN, inference=GAN, diffusion=('diffusers/__init__.py', 'package diffusers'))
 
 
 def names_of(known):
@@ -52,12 +63,15 @@ def numbers(context, parameter, value):
 @click.option('--rounds', default=5, show_default=True, type=click.IntRange(min=1), help='interleaved rounds')
 @click.option('--seconds', default=3.0, show_default=True, help='least time a contender runs in each round')
 @click.option('--device', default='auto', show_default=True, type=click.Choice(['auto', 'cpu', 'cuda']))
-@click.option('--peer', metavar='DIR', help='a StyleGAN2-ADA-PyTorch checkout to compare with')
+@click.option('--peer', metavar='DIR', help='a StyleGAN2-ADA-PyTorch checkout to compare with; for '
+              'the table diffusion, a folder with the package diffusers (pip install --target=DIR diffusers)')
 def main(tables, networks, batch, infer_batch, rounds, seconds, device, peer):
     """Prints tables of speed, memory and how many times faster we are."""
     from tools import cli
-    if peer and not os.path.isfile(os.path.join(peer, 'training', 'networks.py')):
-        raise click.BadParameter(f'{peer}: found no StyleGAN2-ADA-PyTorch checkout', param_hint='--peer')
+    for name, (file, what) in PEERS.items():
+        if peer and name in tables and not os.path.isfile(os.path.join(peer, file)):
+            raise click.BadParameter(f'{peer}: found no {what}, expected it for the table {name}',
+                                     param_hint='--peer')
     peer = peer and os.path.abspath(peer)
     if {'training', 'processes'} & set(tables) and min(batch) < 2:
         raise click.BadParameter(f'{min(batch)}: expected at least 2', param_hint='--batch')
@@ -66,6 +80,7 @@ def main(tables, networks, batch, infer_batch, rounds, seconds, device, peer):
     common = dict(device=device, peer=peer, rounds=rounds, seconds=seconds)
     runs = dict(training=lambda: training.table(networks, batch, **common),
                 inference=lambda: inference.table(networks, infer_batch, **common),
+                diffusion=lambda: diffusion.table(batch, **common),
                 kernels=lambda: kernels.table(device, min(seconds, 1)),
                 modconv=lambda: modconv.table(device, min(seconds, 1)),
                 processes=lambda: processes.table(networks, batch[0] // 2 * 2, rounds, seconds),

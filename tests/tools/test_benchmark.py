@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tools.benchmarks import contenders
+from tools.benchmarks import contenders, diffusion
 
 ROOT = pathlib.Path(__file__).parents[2]
 NUMBER = r'[\d.]+'
@@ -36,7 +36,8 @@ def test_inference_of_all_contenders():
 
 @pytest.mark.slow
 @pytest.mark.parametrize('table, names', [
-    ('training', ['mspe', 'baseline', 'plain']), ('processes', ['4']), ('kernels', ['copy'])])
+    ('training', ['mspe', 'baseline', 'plain']), ('processes', ['4']), ('kernels', ['copy']),
+    ('diffusion', ['mspe', 'baseline', 'plain'])])
 def test_the_other_tables(table, names):
     found = rows(run(f'--tables={table}', '--batch=4', '--rounds=1', '--seconds=.01', '--device=cpu'))
     cells = {cell for row in found for cell in row}
@@ -51,6 +52,22 @@ def test_each_contender_gets_its_networks():
     assert 'pe' not in job('peer')['G']['synthesis_kwargs']         # which it does not know
     halves = {name: job(name)['D']['num_fp16_res'] for name in ('mspe', 'plain', 'peer')}
     assert halves == dict(mspe=4, plain=0, peer=0) and job('peer', 'cuda')['D']['num_fp16_res'] == 4
+
+
+@pytest.mark.parametrize('contender', ['baseline', 'plain'])
+def test_diffusion_models_train_and_sample(contender, monkeypatch):
+    from ddpm_mspe import config
+    from stylegan2_mspe.ops import native
+    monkeypatch.setattr(native, 'enabled', True)
+    small = config.PRESETS['ddpm64-small']._replace(channels=8, multipliers=(1, 1, 2), blocks=(0, 0, 1),
+                                                    groups=4)
+    monkeypatch.setitem(config.PRESETS, 'ddpm64-small', small)
+    for what in ('training', 'sampling'):
+        job = dict(preset='ddpm64-small', contender=contender, device='cpu', seconds=.001, batch=2, what=what)
+        found = diffusion.prepare(job)()
+        assert found['seconds'] > 0 and found['memory'] > 0 and 1e3 < found['parameters'] < 1e5
+    assert native.enabled == (contender != 'plain')
+    assert diffusion.make_config(job).pe == ('none' if contender == 'baseline' else 'mspe')
 
 
 def test_ratios_are_of_rounds():
@@ -71,6 +88,7 @@ def test_unknown_names_and_peers_end_in_a_sentence(tmp_path):
                               (['--tables=play'], "'play': expected a comma list of training, inference"),
                               (['--infer-batch=0'], "'0': expected a comma list of whole numbers from 1 on"),
                               (['--batch=1'], '1: expected at least 2'),
-                              ([f'--peer={tmp_path}/none'], 'none: found no StyleGAN2-ADA-PyTorch checkout')]:
+                              ([f'--peer={tmp_path}/none'], 'none: found no StyleGAN2-ADA-PyTorch checkout'),
+                              (['--tables=diffusion', f'--peer={tmp_path}'], 'found no package diffusers')]:
         done = run(*options)
         assert done.returncode in (1, 2) and sentence in done.stderr and 'Traceback' not in done.stderr
