@@ -1,5 +1,5 @@
-"""Which diffusion model a command opens when none is named: the newest run's newest snapshot, else the bundled
-one.
+"""Which diffusion model a command opens when none is named: the newest run's newest snapshot, else the
+bundled one.
 """
 
 import pathlib

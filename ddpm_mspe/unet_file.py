@@ -49,7 +49,7 @@ def save_unet(path: str | os.PathLike, unet: torch.nn.Module, diffusion: Diffusi
 
 
 def save_small(source: str | os.PathLike, dest: str | os.PathLike) -> None:
-    """A network file at half the size, without the place of its dataset: for the box. Raises as the others do.
+    """A network file at half the size, without the place of its dataset: for the box. Raises as the others.
     """
     saved = load_unet(source)
     save_unet(dest, saved.unet, saved.diffusion, dtype=torch.float16)

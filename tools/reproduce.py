@@ -293,8 +293,8 @@ def open_diffusion(file, device):
     saved = load_unet(file)
     size, channels = saved.unet.img_resolution, saved.unet.img_channels
     if (size, channels) != (RESOLUTION, 3):
-        raise ValueError(f'--network={file}: found a network of {size}x{size} pictures of {channels} channels, '
-                         f'expected {RESOLUTION}x{RESOLUTION} in RGB, as the digits are')
+        raise ValueError(f'--network={file}: found a network of {size}x{size} pictures of {channels} '
+                         f'channels, expected {RESOLUTION}x{RESOLUTION} in RGB, as the digits are')
     return saved._replace(unet=sampling.prepare(saved.unet, cli.pick_device(device)))
 
 

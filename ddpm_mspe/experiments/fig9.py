@@ -31,7 +31,7 @@ SHOWN = 4                               # digits in the sheet
 LEAST_INK = 1                           # white pixels; the darkest digits have six
 SIDE = RESOLUTION // 2
 TRAINED, PLACED = (0, 0), (SIDE, 0)     # top left corners of the quarters
-NEAR, FAR = 300, 500                    # up to the one both keep a digit's place; from the other on, they differ
+NEAR, FAR = 300, 500                    # up to one t both keep a place, from the other on they differ
 LEGIBLE, KEPT, MOVED = 0.6, 0.9, 0.5    # what is asked for: of samples, of digits, of digits
 
 Progress = Callable[[Iterable], Iterable]
@@ -153,12 +153,13 @@ def sheet(networks: Mapping[str, Saved], found: Digits, progress: Progress = ite
 
 def plot(places: Sequence[Place]) -> Image.Image:
     """Where the ink is, by t: in the quarter it came from, and in the training's."""
-    titles = dict(stays='In the quarter it came from', moved="In the training's quarter")
+    titles = dict(stays=('In the quarter it came from', 'bottom left'),
+                  moved=("In the training's quarter", 'top left'))
     names = dict.fromkeys(each.network for each in places)
     panels = [plots.line_plot(
         {name: (TIMES, [getattr(each, field) for each in places if each.network == name]) for name in names},
-        title=title, x_label='t, steps of noise', x_ticks=TIMES, y_label='part of the digits', y_range=(0, 1))
-        for field, title in titles.items()]
+        title=title, x_label='t, steps of noise', x_ticks=TIMES, y_label='part of the digits', y_range=(0, 1),
+        legend=legend) for field, (title, legend) in titles.items()]
     return plots.panels([panels])
 
 
@@ -183,10 +184,10 @@ def claims(places: Sequence[Place], qualities: dict[str, Legibility]) -> list[Cl
     legible = Claim(f'{LEGIBLE:.0%} of the samples of each network are surely a digit',
                     ', '.join(f'{name} {each.confident:.0%}' for name, each in qualities.items()),
                     all(each.good for each in qualities.values()))
-    keep = [_claim(f'{role} keeps {KEPT:.0%} of the digits in their quarter up to t = {NEAR}', role,
-                   [each.stays for each in places if each.network == role and each.t <= NEAR], KEPT, qualities)
-            for role in ROLES]
+    near = {role: [each for each in places if each.network == role and each.t <= NEAR] for role in ROLES}
     far = {role: [each for each in places if each.network == role and each.t >= FAR] for role in ROLES}
+    keep = [_claim(f'{role} keeps {KEPT:.0%} of the digits in their quarter up to t = {NEAR}', role,
+                   [each.stays for each in near[role]], KEPT, qualities) for role in ROLES]
     return [legible, *keep,
             _claim(f'from t = {FAR} on the baseline moves most digits to the upper left', 'baseline',
                    [each.moved for each in far['baseline']], MOVED, qualities),

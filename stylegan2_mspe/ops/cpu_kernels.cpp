@@ -367,7 +367,8 @@ inline floats exponential(floats x) {
     const floats n = __builtin_convertvector(whole, floats);
     const floats r = (x - n * splat(0.693359375f)) + n * splat(2.12194440e-4f);     // ln 2 in two parts
     floats series = splat(1.f / 720);
-    for (const float term : {1.f / 120, 1.f / 24, 1.f / 6, 1.f / 2, 1.f, 1.f}) series = series * r + splat(term);
+    for (const float term : {1.f / 120, 1.f / 24, 1.f / 6, 1.f / 2, 1.f, 1.f})
+        series = series * r + splat(term);
     return series * (floats)((whole + 127) << 23);
 }
 

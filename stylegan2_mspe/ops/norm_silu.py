@@ -14,7 +14,7 @@ from . import native
 
 
 def norm_silu(x: torch.Tensor, norm: torch.nn.GroupNorm) -> torch.Tensor:
-    """x [N, C, H, W], in its dtype on a CPU with kernels. Differentiable twice in x and the norm's weights."""
+    """x [N, C, H, W], in its dtype on a CPU with kernels. Differentiable twice in x and its weights."""
     whole = x.ndim == 4 and not x.is_cuda and x.shape[1] % 16 == 0 and norm.weight.dtype == torch.float32
     if not whole or native.usable(x, norm.weight) is None:
         return plain_norm_silu(x, norm.weight, norm.bias, norm.num_groups, norm.eps)

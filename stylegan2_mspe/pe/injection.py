@@ -111,7 +111,7 @@ def inject(x: torch.Tensor, encoding: Separable | torch.Tensor,
            gamma: torch.Tensor | None = None) -> torch.Tensor:
     """x + gamma * encoding (Eq. 3); x [N, C, H, W], gamma [] (None = 1)."""
     dense = (encoding.dense() if isinstance(encoding, Separable) else encoding).to(x.dtype)
-    if x.is_contiguous(memory_format=torch.channels_last):  # two layouts in one sum take several times as long
+    if x.is_contiguous(memory_format=torch.channels_last):  # two layouts in one sum take far longer
         dense = dense.contiguous(memory_format=torch.channels_last)
     return x + dense if gamma is None else torch.addcmul(x, dense, gamma.to(x.dtype))
 

@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from ddpm_mspe.diffusion import Diffusion
-
 from tests.golden import golden
 
 

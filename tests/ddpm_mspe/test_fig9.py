@@ -127,8 +127,8 @@ def test_command(tiny_size, tmp_path, monkeypatch):
     (tmp_path / 'box').mkdir()
     save(tmp_path / 'box' / default_network.ROLES['mspe'])
     save(tmp_path / 'other.safetensors', pe='none')
-    run = lambda *options: CliRunner().invoke(reproduce.main, ['fig9', '--digits=2', '--steps=3', *options,
-                                                               f'--outdir={tmp_path}'], catch_exceptions=False)
+    arguments = ['fig9', '--digits=2', '--steps=3', f'--outdir={tmp_path}']
+    run = lambda *options: CliRunner().invoke(reproduce.main, [*arguments, *options], catch_exceptions=False)
     result = run('--network=mspe', f'--network=baseline={tmp_path}/other.safetensors')
     assert result.exit_code == 0 and 'mspe, in its quarter' in result.output
     assert 'Not settled: from t = 6 on MS-PE keeps' in result.output

@@ -6,7 +6,6 @@ import torch
 from ddpm_mspe import sampling
 from ddpm_mspe.diffusion import Diffusion
 from stylegan2_mspe.pe import Canvas
-
 from tests.tiny_unet import make_unet
 
 FEW = Diffusion(steps=6, first=.02, last=.4)

@@ -9,7 +9,6 @@ from torch import nn
 from ddpm_mspe import unet
 from ddpm_mspe.unet import UNet
 from stylegan2_mspe.pe import Canvas, Plan, register_plan
-
 from tests.tiny_unet import fill_unet, make_unet
 
 

@@ -12,7 +12,6 @@ from stylegan2_mspe import legacy
 from stylegan2_mspe.network_file import NetworkFileError
 from stylegan2_mspe.network_safetensors import load_safetensors, save_safetensors
 from stylegan2_mspe.safetensors_file import read_tensors, write_tensors
-
 from tests import drawn
 from tests.tiny_unet import make_unet
 
@@ -44,7 +43,8 @@ def test_stored_in_half_precision(path, tmp_path):
     found = load_unet(half)
     assert found.diffusion == Diffusion(steps=77, variance='posterior') and found.training_set_kwargs is None
     for name, value in found.unet.state_dict().items():
-        assert value.dtype == torch.float32 and torch.equal(value, whole.state_dict()[name].half().float()), name
+        wanted = whole.state_dict()[name].half().float()
+        assert value.dtype == torch.float32 and torch.equal(value, wanted), name
     stored = read_tensors(half.read_bytes())[0]
     assert all(value.dtype == torch.float16 for value in stored.values())
     save_small(half, half)

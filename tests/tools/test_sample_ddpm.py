@@ -33,7 +33,8 @@ def folder(tmp_path_factory):
     for name, count, size in (('squares', 3, (16, 16)), ('wide', 1, (18, 24)), ('none', 0, ())):
         (folder / name).mkdir()
         for index in range(count):
-            images.save_png(random.randint(0, 256, [3, *size], dtype=np.uint8), folder / name / f'{index}.png')
+            picture = random.randint(0, 256, [3, *size], dtype=np.uint8)
+            images.save_png(picture, folder / name / f'{index}.png')
     return folder
 
 
@@ -59,8 +60,8 @@ def run(folder, tmp_path, monkeypatch):
 def test_help_is_quick_and_complete(module, options):
     code = f'import sys; from tools import {module}; print("torch" in sys.modules or "numpy" in sys.modules)'
     assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True).stdout == 'False\n'
-    output = CliRunner().invoke({'sample_ddpm': sample_ddpm, 'reconstruct_ddpm': reconstruct_ddpm}[module].main,
-                                ['--help']).output
+    program = dict(sample_ddpm=sample_ddpm, reconstruct_ddpm=reconstruct_ddpm)[module].main
+    output = CliRunner().invoke(program, ['--help']).output
     assert all(f'--{name}' in output for name in options)
 
 
@@ -166,7 +167,9 @@ def test_no_noise_leaves_a_picture_of_a_larger_canvas_alone(run, folder, tmp_pat
     (['--t=3,9'], '--t: t = 9: expected a whole number from 0 to 8'), (['--data=wide'], '24x18|18x24'),
     (['--data=none'], 'found no pictures'), (['--data=nowhere'], 'nowhere'),
     (['--network=grey.safetensors'], 'expected'), (['--canvas=20x20'], '16x16'),
-    (['--network=gan.pkl'], "pickle, as a GAN's networks are"), (['--steps=20'], '--steps=20: expected 1 to 8')])
+    (['--network=gan.pkl'], "pickle, as a GAN's networks are"),
+    (['--steps=20'], '--steps=20: expected 1 to 8'),
+])
 def test_reconstructing_refuses(run, folder, tmp_path, options, words):
     options = [f'--data={folder}/squares', '--t=3', *(each.replace('--data=', f'--data={folder}/')
                .replace('--network=', f'--network={folder}/') for each in options)]
