@@ -162,7 +162,9 @@ def test_an_interrupted_projection_keeps_what_it_has(folder, tmp_path):
                f'--target={folder / "a0.png"}', '--num-steps=1000000', '--save-video=0',
                f'--outdir={tmp_path / "o"}']
     pipe = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    with subprocess.Popen(command, cwd=tmp_path, **pipe) as process:
+    # The tests may run in the background of a shell, where Ctrl-C is ignored and what they start ignores it.
+    heard = dict(preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
+    with subprocess.Popen(command, cwd=tmp_path, **pipe, **heard) as process:
         while not (tmp_path / 'o').exists():    # made just before the first step
             assert process.poll() is None
             time.sleep(0.05)
