@@ -223,7 +223,7 @@ def fig9(files, data, count, steps, outdir, device):
 
 @main.command()
 @click.option('--network', metavar='PKL', help='Network to draw with  [default: the one in the box]')
-@click.option('--seeds', type=drawing.SeedsType(), default='0-1', show_default=True,
+@click.option('--seeds', type=drawing.SeedsType(), default='2,9', show_default=True,
               help='Rows of the pictures')
 @click.option('--outdir', default='./out', show_default=True)
 @drawing.options('device')
