@@ -62,7 +62,10 @@ def checked_box(canvas: Canvas, look: Look) -> streaming.Box:
         raise ValueError('--noise-mode=random: expected const, anchored or none for a picture drawn in '
                          'tiles, which all have to see the same noise')
     box = look.window or (0, 0, canvas.height, canvas.width)
-    Window(canvas, *box)        # raises where it is not inside
+    try:
+        Window(canvas, *box)
+    except ValueError as error:
+        raise ValueError(f'--window: {error}') from error
     return box
 
 

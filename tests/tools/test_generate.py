@@ -372,7 +372,7 @@ def test_errors_leave_one_sentence_and_exit_codes(network, tmp_path):
     (['--zoom=4,4'], 2, 'expected a box'),
     (['--zoom=16,0,4x4'], ValueError, '--zoom=16,0,4x4: found a box that is not in the picture'),
     (['--window=0,0,1.5x4'], 2, 'expected a box'),
-    (['--window=10,0,8x8'], ValueError, 'a window of 8x8 pixels at 10,0: expected one inside .* 16x16'),
+    (['--window=10,0,8x8'], ValueError, '--window: a window of 8x8 pixels at 10,0: expected .* 16x16'),
     (['--tile=0'], 2, 'x>=1'),
     (['--tile=3'], ValueError, '--tile: a tile of 3 pixels: expected at least 16'),
     (['--max-memory=lots'], 2, "found 'lots', expected an amount of memory such as 2G"),
