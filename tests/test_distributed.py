@@ -166,8 +166,11 @@ OPTIONS = ['--cfg=mspe-small', '--cbase=128', '--cmax=8', '--batch=8', '--batch-
 def start(folder, *args, **variables):
     environment = dict(os.environ, OMP_NUM_THREADS='1', **variables)
     program = args if args[0].startswith('-m') else ('train.py', *args)
+    # In the background of a shell Ctrl-C is ignored, also by what the tests start.
+    heard = lambda: signal.signal(signal.SIGINT, signal.default_int_handler)
     return subprocess.Popen([sys.executable, *program, f'--outdir={folder}'], env=environment, text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+                            preexec_fn=heard)
 
 
 def ended(process):
