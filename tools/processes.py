@@ -63,9 +63,8 @@ def member(world, store, says: bool, work: Callable, *arguments) -> None:
         failure = _failure(error, world, distributed)
         if distributed.tell(failure) and says and failure.text:
             print(failure.text, file=sys.stderr)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(failure.code)      # the others are gone, and torch would wait for them
+        distributed.leave(failure.code)
+    distributed.leave(0)
 
 
 def _behave(first: bool) -> None:
