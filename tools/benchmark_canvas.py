@@ -123,7 +123,7 @@ def curves(found: list[dict]):
 
     pixels = [each['side'] ** 2 / 1e6 for each in found]
     draw = lambda title, values: plots.line_plot({title: (pixels, values)}, title=title, x_label='megapixels',
-                                                 y_range=(0, max(values) * 1.1), size=(480, 320))
+                                                 y_range=(0, max(*values, 1e-3) * 1.1), size=(480, 320))
     return images.labelled_grid([[
         draw('processor time, seconds', [each['seconds'] for each in found]),
         draw('memory above the interpreter, MB', [each['memory'] / 1e6 for each in found])]], [''], ['', ''])
