@@ -1,5 +1,6 @@
 """Picture files to uint8 arrays and back."""
 
+import importlib
 import io
 import struct
 import zlib
@@ -9,7 +10,9 @@ from PIL import Image
 
 EXTENSIONS = ('.png', '.jpg', '.jpeg', '.webp', '.bmp', '.gif', '.tif', '.tiff', '.ppm', '.pgm')
 # Of what Pillow knows: a file may be of another kind than its name says, and some kinds start programs (EPS).
-Image.init()
+# Only these are loaded, as all of them take a tenth of a second.
+for kind in ('Png', 'Jpeg', 'WebP', 'Bmp', 'Gif', 'Tiff', 'Ppm'):
+    importlib.import_module(f'PIL.{kind}ImagePlugin')
 FORMATS = tuple(kind for kind in ('PNG', 'JPEG', 'WEBP', 'BMP', 'GIF', 'TIFF', 'PPM') if kind in Image.OPEN)
 MAX_PIXELS = 1 << 28
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2    # Pillow warns above it, and refuses above twice as many
