@@ -20,6 +20,9 @@ ROOT = pathlib.Path(__file__).parents[1]
 
 PROGRAM = '''
 import copy, pickle, sys
+# An editable installation of ours would add its modules to the other checkout's packages.
+sys.meta_path[:] = [finder for finder in sys.meta_path
+                    if not getattr(finder, '__module__', '').startswith('__editable__')]
 import numpy as np, torch, dnnlib
 from torch_utils import training_stats
 folder, with_ours = sys.argv[1], sys.argv[2] == 'ours'
