@@ -24,6 +24,17 @@ LIVE_SECONDS = 0.2  # between updates of the live line
 PLAIN_SECONDS = 10  # between lines where stderr is no terminal
 
 
+def choose_options(table: dict):
+    """options(*names), which adds the shared options of those names in `table` to a program."""
+    def options(*names: str):
+        def add(program):
+            for name in reversed(names):
+                program = table[name](program)
+            return program
+        return add
+    return options
+
+
 def run(command: click.Command) -> NoReturn:
     """Runs a click program and exits: 0, 2 for a wrong command line, 130 for Ctrl-C, 143 where it is asked to
     end, and 1 with one sentence on stderr where the program raises ValueError, OSError or MemoryError, or

@@ -18,14 +18,7 @@ OPTIONS = {
                         'draws  [default: 1 for ancestral, 0 for ddim]'),
 }
 
-
-def options(*names: str):
-    """Adds the shared options of those names to a program."""
-    def add(program):
-        for name in reversed(names):
-            program = OPTIONS[name](program)
-        return program
-    return add
+options = cli.choose_options(OPTIONS)     # adds those of the names given to a program
 
 
 def open_network(network: str | None, device: str, precision: str):

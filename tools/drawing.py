@@ -155,14 +155,7 @@ OPTIONS = {
                            show_default=True, help='Where to compute'),
 }
 
-
-def options(*names: str):
-    """Adds the shared options of those names to a program."""
-    def add(program):
-        for name in reversed(names):
-            program = OPTIONS[name](program)
-        return program
-    return add
+options = cli.choose_options(OPTIONS)     # adds those of the names given to a program
 
 
 # ----- the network ------------------------------------------------------------------------------------------
