@@ -31,8 +31,7 @@ def metric_names(ctx, param, value):
 
 @click.command(context_settings=cli.SETTINGS)
 # What is trained.
-@click.option('--data', metavar='PATH',
-              help='Dataset: a zip or folder (see dataset_tool.py), or demo  [required]')
+@training.options('data')
 @click.option('--outdir', metavar='DIR', default='training-runs', show_default=True,
               help='Where run folders go')
 @click.option('--cfg', metavar='NAME', help=f'Preset: {", ".join(PRESET_NAMES)}  [default: auto]')
@@ -40,7 +39,7 @@ def metric_names(ctx, param, value):
               help="Positional encoding: of no scale, the coarsest, all  [default: the preset's]")
 @click.option('--cond', type=bool, metavar='BOOL',
               help='Condition on the labels of the dataset  [default: false]')
-@click.option('--subset', type=int, metavar='N', help='Train with N pictures only  [default: all]')
+@training.options('subset')
 @click.option('--mirror', type=bool, metavar='BOOL',
               help="Add every picture mirrored left-right  [default: the preset's]")
 @click.option('--resume', metavar='SOURCE',
@@ -49,11 +48,7 @@ def metric_names(ctx, param, value):
 @click.option('--freezed', type=int, metavar='N',
               help='Keep the weights of the first N layers of D  [default: 0]')
 # How.
-@click.option('--kimg', type=float, metavar='N',
-              help="Length in thousands of images  [default: the preset's]")
-@click.option('--batch', type=int, metavar='N', help="Images per step  [default: the preset's]")
-@click.option('--batch-gpu', type=int, metavar='N',
-              help='Images per pass, where a whole batch needs too much memory')
+@training.options('kimg', 'batch', 'batch-gpu')
 @click.option('--gamma', type=float, metavar='X', help="Weight of R1  [default: the preset's]")
 @click.option('--cbase', type=int, metavar='N',
               help="Channels are cbase/resolution ...  [default: the preset's]")
@@ -73,25 +68,20 @@ def metric_names(ctx, param, value):
               help="What --aug=ada aims at: the mean sign of D's logits of real pictures  [default: 0.6]")
 @click.option('--augpipe', type=click.Choice(AUGPIPES), help='Which transformations  [default: bgc]')
 # On what, and what is written.
-@click.option('--device', type=click.Choice(['auto', 'cpu', 'cuda']), help='[default: auto]')
+@training.options('device')
 @click.option('--gpus', type=int, metavar='N',
               help='Processes, a power of two: one for each GPU of this machine or, with --device=cpu, as many '
               'on its cores  [default: 1; under torchrun: all]')
-@click.option('--seed', type=int, metavar='N', help='[default: 0]')
-@click.option('--tick', type=float, metavar='KIMG',
-              help='Thousands of images between status lines  [default: 4]')
-@click.option('--snap', type=int, metavar='TICKS', help="Ticks between snapshots  [default: the preset's]")
+@training.options('seed', 'tick', 'snap')
 @click.option('--metrics', type=ListType(str, 'names'), metavar='NAMES', callback=metric_names,
               help='Metrics at each snapshot, or none')
-@click.option('--desc', metavar='TEXT', help="Added to the run's name")
+@training.options('desc')
 @click.option('--stop-on-nan', type=bool, metavar='BOOL',
               help='End the run, saved, at a NaN or when all pictures become one  [default: false]')
 @click.option('--workers', type=int, metavar='N', help='Processes that read the dataset  [default: 3]')
-@click.option('--fp32', type=bool, metavar='BOOL', help='Compute in float32 throughout  [default: false]')
+@training.options('fp32')
 @click.option('--nhwc', type=bool, metavar='BOOL', help='Channels-last memory with float16  [default: false]')
-@click.option('--nobench', type=bool, metavar='BOOL', help='No timing of cuDNN algorithms  [default: false]')
-@click.option('--allow-tf32', type=bool, metavar='BOOL', help='TF32 on Ampere and later  [default: false]')
-@click.option('-n', '--dry-run', is_flag=True, help='Print the resolved options and stop')
+@training.options('nobench', 'allow-tf32', 'dry-run')
 def main(outdir, dry_run, **options):
     """Trains a generator. Options left out take the preset's value; with --resume=latest, the run's.
 

@@ -15,37 +15,24 @@ from tools import cli, training  # noqa: E402
 
 
 @click.command(context_settings=cli.SETTINGS)
-@click.option('--data', metavar='PATH',
-              help='Dataset: a zip or folder (see dataset_tool.py), or demo  [required]')
+@training.options('data')
 @click.option('--outdir', metavar='DIR', default=RUNS, show_default=True,
               help='Where run folders go')
 @click.option('--cfg', type=click.Choice(PRESET_NAMES), help=f'Preset  [default: {PRESET_NAMES[0]}]')
 @click.option('--pe', type=click.Choice(PLANS),
               help='Positional encoding: of no scale, the coarsest, all  [default: mspe]')
-@click.option('--subset', type=int, metavar='N', help='Train with N pictures only  [default: all]')
+@training.options('subset')
 @click.option('--resume', type=click.Choice(['latest']),
               help='Go on with the newest run in --outdir exactly where it stopped')
-@click.option('--kimg', type=float, metavar='N',
-              help="Length in thousands of images  [default: the preset's]")
-@click.option('--batch', type=int, metavar='N', help="Images per step  [default: the preset's]")
-@click.option('--batch-gpu', type=int, metavar='N',
-              help='Images per pass, where a whole batch needs too much memory')
-@click.option('--device', type=click.Choice(['auto', 'cpu', 'cuda']), help='[default: auto]')
+@training.options('kimg', 'batch', 'batch-gpu', 'device')
 @click.option('--gpus', type=int, metavar='N',
               help='Processes on this machine, one for each GPU (or, with --device=cpu, on its cores); a '
               'power of two  [default: 1; under torchrun: all]')
-@click.option('--seed', type=int, metavar='N', help='[default: 0]')
-@click.option('--tick', type=float, metavar='KIMG',
-              help='Thousands of images between status lines  [default: 4]')
-@click.option('--snap', type=int, metavar='TICKS', help="Ticks between snapshots  [default: the preset's]")
-@click.option('--desc', metavar='TEXT', help="Added to the run's name")
+@training.options('seed', 'tick', 'snap', 'desc')
 @click.option('--stop-on-nan', type=bool, metavar='BOOL',
               help='End the run, saved, at a NaN  [default: false]')
 @click.option('--workers', type=int, metavar='N', help='Processes that read the dataset  [default: 1]')
-@click.option('--fp32', type=bool, metavar='BOOL', help='Compute in float32 throughout  [default: false]')
-@click.option('--nobench', type=bool, metavar='BOOL', help='No timing of cuDNN algorithms  [default: false]')
-@click.option('--allow-tf32', type=bool, metavar='BOOL', help='TF32 on Ampere and later  [default: false]')
-@click.option('-n', '--dry-run', is_flag=True, help='Print the resolved options and stop')
+@training.options('fp32', 'nobench', 'allow-tf32', 'dry-run')
 def main(outdir, dry_run, **options):
     """Trains a diffusion model. Options left out take the preset's value; with --resume=latest, the run's.
 

@@ -18,6 +18,34 @@ DEVICES = ('gpus', 'batch_gpu')                         # ... and where, with th
 CHANGEABLE = LATER + DEVICES
 GIVEN = 'options'                           # entry of training_options.json: what the user asked for
 
+OPTIONS = {
+    'data': click.option('--data', metavar='PATH',
+                         help='Dataset: a zip or folder (see dataset_tool.py), or demo  [required]'),
+    'subset': click.option('--subset', type=int, metavar='N',
+                           help='Train with N pictures only  [default: all]'),
+    'kimg': click.option('--kimg', type=float, metavar='N',
+                         help="Length in thousands of images  [default: the preset's]"),
+    'batch': click.option('--batch', type=int, metavar='N', help="Images per step  [default: the preset's]"),
+    'batch-gpu': click.option('--batch-gpu', type=int, metavar='N',
+                              help='Images per pass, where a whole batch needs too much memory'),
+    'device': click.option('--device', type=click.Choice(['auto', 'cpu', 'cuda']), help='[default: auto]'),
+    'seed': click.option('--seed', type=int, metavar='N', help='[default: 0]'),
+    'tick': click.option('--tick', type=float, metavar='KIMG',
+                         help='Thousands of images between status lines  [default: 4]'),
+    'snap': click.option('--snap', type=int, metavar='TICKS',
+                         help="Ticks between snapshots  [default: the preset's]"),
+    'desc': click.option('--desc', metavar='TEXT', help="Added to the run's name"),
+    'fp32': click.option('--fp32', type=bool, metavar='BOOL',
+                         help='Compute in float32 throughout  [default: false]'),
+    'nobench': click.option('--nobench', type=bool, metavar='BOOL',
+                            help='No timing of cuDNN algorithms  [default: false]'),
+    'allow-tf32': click.option('--allow-tf32', type=bool, metavar='BOOL',
+                               help='TF32 on Ampere and later  [default: false]'),
+    'dry-run': click.option('-n', '--dry-run', is_flag=True, help='Print the resolved options and stop'),
+}
+
+options = cli.choose_options(OPTIONS)     # adds those of the names given to a program
+
 
 class Program(NamedTuple):
     """One of the things that can be trained. Functions of a module: they travel to other processes."""
