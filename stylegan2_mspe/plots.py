@@ -142,11 +142,3 @@ def _draw_upright(sheet: Image.Image, text: str, centre: tuple[int, int], font) 
     ImageDraw.Draw(label).text((1, label.height // 2), text, INK, font, anchor='lm')
     label = label.rotate(90, expand=True)
     sheet.paste(label, (centre[0] - label.width // 2, centre[1] - label.height // 2))
-
-
-def similarity_plot(curves: Curves, title: str = '') -> Image.Image:
-    """Similarity (0…1) against the shift in pixels, a curve per network or direction (Fig. 2)."""
-    furthest = max((x for xs, _ in curves.values() for x in xs), default=0)
-    every_cell = range(0, int(furthest) + 1, 4) if furthest <= 48 else None
-    return line_plot(curves, title=title, x_label='shift in pixels', y_label='similarity', y_range=(0, 1),
-                     x_ticks=every_cell)

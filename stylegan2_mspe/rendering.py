@@ -1,17 +1,14 @@
-"""From seeds and a wish (which part of the world, moved how, at which size) to pictures; memory for them."""
+"""From seeds and a wish (which part of the world, moved how, at which size) to pictures."""
 
-import math
-import pathlib
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 
-from stylegan2_mspe import networks
+from stylegan2_mspe import free_memory, networks
 from stylegan2_mspe.pe import Canvas, Place, Window
 
 PRECISIONS = dict(fp32=torch.float32, fp16=torch.float16, bf16=torch.bfloat16, fp64=torch.float64)
-USABLE = 0.7            # the part of the free memory that a rendering may take
 MAPS = {4: 5, 8: 13}    # feature maps alive at a time, by bytes per number
 
 
@@ -155,40 +152,11 @@ def level_bytes(G: torch.nn.Module, resolution: int, cells: int) -> int:
     return cells * (MAPS[itemsize] * channels + 4 * G.img_channels) * itemsize
 
 
-def free_memory(device: torch.device | str) -> int:
-    """Bytes that are free now on the device."""
-    device = torch.device(device)
-    if device.type == 'cuda':
-        return torch.cuda.mem_get_info(device)[0]
-    import psutil
-    return min(psutil.virtual_memory().available, _container_memory())
-
-
-def _container_memory() -> float:
-    """Bytes left under the limit of this process's control group (a container's), infinite without one."""
-    group = pathlib.Path('/sys/fs/cgroup')
-    try:
-        limit, used = (int((group / name).read_text()) for name in ('memory.max', 'memory.current'))
-        statistics = dict(line.split() for line in (group / 'memory.stat').read_text().splitlines())
-        return limit - used + int(statistics['file'])   # cached files give way
-    except (OSError, ValueError, KeyError):             # no such thing on this system, or the limit is 'max'
-        return math.inf
-
-
 def batch_that_fits(G: torch.nn.Module, size: tuple[int, int], asked_by: str, most: int = 16) -> int:
     """How many pictures of size (height, width) to render at a time, 1…most.
 
     Raises ValueError in the words of `asked_by` (such as '--canvas=1x1') where not even one fits.
     """
-    needed = picture_bytes(G, *size)
-    usable = int(free_memory(next(G.parameters()).device) * USABLE)
-    if needed > usable:
-        raise ValueError(f'{asked_by}: a picture of {size[0]}x{size[1]} pixels takes about '
-                         f'{in_gigabytes(needed)} to render, and {in_gigabytes(usable)} are free; expected a '
-                         'smaller one')
-    return max(1, min(most, usable // max(needed, 1)))
-
-
-def in_gigabytes(count: int) -> str:
-    """'2.1 GB'"""
-    return f'{count / 1e9:.3g} GB' if count < 1e15 else f'10^{int(math.log10(count)) - 9} GB'
+    device = next(G.parameters()).device
+    what = f'{asked_by}: a picture of {size[0]}x{size[1]} pixels'
+    return free_memory.batch_that_fits(picture_bytes(G, *size), device, what, most)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import torch
 
 from stylegan2_mspe import rendering
+from stylegan2_mspe.free_memory import in_gigabytes
 from stylegan2_mspe.pe import Canvas, Window
 
 TILES = {'cpu': 1024, 'cuda': 512}      # pixels; on a CPU as fast as a whole picture, of 512 a tenth slower
@@ -85,8 +86,8 @@ def tile_that_fits(G: torch.nn.Module, count: int, row_bytes: int = 0) -> int:
     cell, tile = G.img_resolution // G.synthesis.block_resolutions[0], halo(G)
     needed = lambda tile: tile_bytes(G, tile) + tile * row_bytes
     if needed(tile) > count:
-        raise ValueError(f'{rendering.in_gigabytes(count)} of memory: expected at least '
-                         f'{rendering.in_gigabytes(needed(tile))} for a tile of {tile} pixels')
+        raise ValueError(f'{in_gigabytes(count)} of memory: expected at least '
+                         f'{in_gigabytes(needed(tile))} for a tile of {tile} pixels')
     while tile + cell <= max(LARGEST_TILE, halo(G)) and needed(tile + cell) <= count:
         tile += cell
     return tile

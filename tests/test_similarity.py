@@ -120,4 +120,3 @@ def test_a_plot_draws_its_curves_where_they_belong():
     assert abs(curve[:, 0].mean() - middle) < 1.5 and np.ptp(curve[:, 1]) > 290
     with pytest.raises(ValueError, match='finite'):
         plots.line_plot({'a': ([1], [np.nan])})
-    assert plots.similarity_plot({'only': ([0, 1], [1, 0.5])}).size == (720, 440)

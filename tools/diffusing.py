@@ -37,14 +37,10 @@ def open_network(network: str | None, device: str, precision: str):
 def batch_that_fits(unet, canvas, asked_by: str) -> int:
     """How many pictures to draw at a time. Raises ValueError in the words of `asked_by` where none fits."""
     from ddpm_mspe import sampling
-    from stylegan2_mspe import rendering
+    from stylegan2_mspe import free_memory
 
-    needed = sampling.picture_bytes(unet, canvas)
-    usable = int(rendering.free_memory(next(unet.parameters()).device) * rendering.USABLE)
-    if needed > usable:
-        raise ValueError(f'{asked_by}: a picture takes about {needed / 1e9:.3g} GB and {usable / 1e9:.3g} GB '
-                         'are free; expected a smaller one')
-    return max(1, min(MOST, usable // max(needed, 1)))
+    needed, device = sampling.picture_bytes(unet, canvas), next(unet.parameters()).device
+    return free_memory.batch_that_fits(needed, device, f'{asked_by}: a picture', MOST)
 
 
 def check_steps(steps: int | None, diffusion) -> None:

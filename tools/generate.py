@@ -123,9 +123,9 @@ def canvas_of(G, shift, box, size, wrap, zoom, repeat_y, repeat_x, mirror_y, mir
 
 def fits_whole(G, shown: tuple[int, int]) -> bool:
     """Whether a picture of that size is drawn at once; larger ones are no slower in tiles."""
-    from stylegan2_mspe import rendering
+    from stylegan2_mspe import free_memory, rendering
 
-    usable = rendering.free_memory(next(G.parameters()).device) * rendering.USABLE
+    usable = free_memory.usable(next(G.parameters()).device)
     return rendering.picture_bytes(G, *shown) <= min(MOST_WHOLE, usable)
 
 
@@ -170,13 +170,13 @@ def counted(count: int) -> str:
 
 def tile_picker(G, shown: tuple[int, int], tile: int | None, max_memory: int | None, resume: bool):
     """A function path → side of the tiles: --tile, else that of the picture begun there, else what fits."""
-    from stylegan2_mspe import large_picture, rendering, streaming
+    from stylegan2_mspe import free_memory, large_picture, streaming
 
     if tile:
         with drawing.naming('--tile'):
             tile = streaming.checked_tile(G, tile)
     else:
-        usable = int(rendering.free_memory(next(G.parameters()).device) * rendering.USABLE)
+        usable = free_memory.usable(next(G.parameters()).device)
         with drawing.naming('--max-memory' if max_memory else f'--canvas={shown[0]}x{shown[1]}'):
             within = large_picture.tile_within(G, shown[1], max_memory or usable)
     return lambda path: tile or (large_picture.recorded_tile(path) if resume else None) or within

@@ -10,7 +10,7 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from stylegan2_mspe import default_network, images, rendering, streaming
+from stylegan2_mspe import default_network, free_memory, images, rendering, streaming
 from stylegan2_mspe.pe import Canvas
 from tests.drawn import assert_alike, expected, make_generator, read, save
 from tools import drawing, generate, sheet
@@ -217,7 +217,7 @@ def test_batches_follow_the_memory(network, monkeypatch):
     one = rendering.picture_bytes(G, 16, 16)
     assert rendering.picture_bytes(G, 32, 64) == 8 * one
     assert rendering.picture_bytes(G, 17, 16) == 5 * one // 4       # whole cells of the coarsest level
-    monkeypatch.setattr(rendering, 'free_memory', lambda device: int(one * 3 / rendering.USABLE) + 1)
+    monkeypatch.setattr(free_memory, 'free', lambda device: int(one * 3 / free_memory.USABLE) + 1)
     assert rendering.batch_that_fits(G, (16, 16), '') == 3
     with pytest.raises(ValueError, match='--canvas=16x64: a picture of 16x64 .* are free'):
         rendering.batch_that_fits(G, (16, 64), '--canvas=16x64')
@@ -233,7 +233,7 @@ def test_running_out_of_memory_is_said_so(network, monkeypatch):
     message = 'something else'
     with pytest.raises(RuntimeError, match='something else'):
         rendering.render(network[1], torch.zeros([1, 6, 8]), None)
-    assert 0 < rendering.free_memory('cpu') < 2 ** 50
+    assert 0 < free_memory.free('cpu') < 2 ** 50
 
 
 # ----- in tiles ---------------------------------------------------------------------------------------------
@@ -403,7 +403,7 @@ def test_bad_input(network, tmp_path, monkeypatch, arguments, code, text):
     np.savez('objects.npz', w=np.array([None, {}]))
     if '--network=cond.pkl' in arguments:
         save('cond.pkl', c_dim=3)
-    monkeypatch.setattr(rendering, 'free_memory', lambda device: 16e9)
+    monkeypatch.setattr(free_memory, 'free', lambda device: 16e9)
     result = CliRunner().invoke(generate.main, [f'--network={network[0]}', '--outdir=o', *arguments])
     assert result.exception is not None and not pathlib.Path('o').exists()
     if code == 2:

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from ddpm_mspe import default_network, sampling
 from ddpm_mspe.diffusion import Diffusion
 from ddpm_mspe.unet_file import load_unet, save_unet
-from stylegan2_mspe import images, rendering
+from stylegan2_mspe import free_memory, images, rendering
 from stylegan2_mspe.pe import Canvas
 from tests import drawn
 from tests.drawn import assert_alike, read
@@ -100,11 +100,11 @@ def test_more_samples_than_fit_are_drawn_in_batches(run, tmp_path, monkeypatch):
     run(sample_ddpm.main, '--seeds=0-4', '--steps=2')
     at_once = [read(tmp_path / f'o/seed000{seed}.png') for seed in range(5)]
     needed = sampling.picture_bytes(make_unet())
-    monkeypatch.setattr(rendering, 'free_memory', lambda device: 2.5 * needed / rendering.USABLE)
+    monkeypatch.setattr(free_memory, 'free', lambda device: 2.5 * needed / free_memory.USABLE)
     run(sample_ddpm.main, '--seeds=0-4', '--steps=2')
     for seed, wanted in enumerate(at_once):
         assert_alike(read(tmp_path / f'o/seed000{seed}.png'), wanted)
-    monkeypatch.setattr(rendering, 'free_memory', lambda device: .5 * needed / rendering.USABLE)
+    monkeypatch.setattr(free_memory, 'free', lambda device: .5 * needed / free_memory.USABLE)
     with pytest.raises(ValueError, match='--canvas=16x16: a picture takes about'):
         run(sample_ddpm.main, '--seeds=0')
 
