@@ -39,28 +39,30 @@ class Diverged(ValueError):
     """The loss is not finite; what was best until then is kept."""
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True)
 class Best:
-    """What drew the pictures of the lowest loss so far, for each of N samples."""
+    """What drew the pictures of the lowest loss so far, for each of N samples. Replaced as a whole: an
+    interruption finds the one before or the one after.
+    """
     loss: torch.Tensor                      # [N]; infinite where there is nothing yet
     ws: torch.Tensor                        # [N, num_ws, w_dim]
     values: torch.Tensor                    # the latents in their space
     place: Place
     maps: noise_maps.Maps
 
-    def update(self, loss, ws, values, place: Place, maps: noise_maps.Maps) -> None:
+    def improved(self, loss, ws, values, place: Place, maps: noise_maps.Maps) -> 'Best':
+        """With those of the samples whose loss is lower."""
         better = loss < self.loss
         if not better.any():
-            return
+            return self
 
         def choose(new, old):
             return torch.where(better.view(-1, *[1] * (new.ndim - 1)), new.detach(), old)
 
-        self.loss, self.ws = choose(loss, self.loss), choose(ws, self.ws)
-        self.values = choose(values, self.values)
-        self.place = place.with_values(choose(place.shift, self.place.shift),
-                                       choose(place.zoom, self.place.zoom))
-        self.maps = {name: choose(map, self.maps[name]) for name, map in maps.items()}
+        nearer = place.with_values(choose(place.shift, self.place.shift),
+                                   choose(place.zoom, self.place.zoom))
+        return Best(choose(loss, self.loss), choose(ws, self.ws), choose(values, self.values), nearer,
+                    {name: choose(map, self.maps[name]) for name, map in maps.items()})
 
 
 def draw(G: torch.nn.Module, ws: torch.Tensor, place: Place, *, maps: noise_maps.Maps | None = None,
@@ -139,7 +141,7 @@ class Projection:
         if not total.isfinite().all():
             raise Diverged(f'the loss is not a finite number at step {self.count + 1} of '
                            f'{self.recipe.steps}; what was best until then is kept')
-        self.best.update(losses.detach(), ws, values + jitter, place, self.maps)
+        self.best = self.best.improved(losses.detach(), ws, values + jitter, place, self.maps)
         self.pictures = pictures.detach()
         self.descend(total.sum())
         self.count += 1

@@ -1,23 +1,19 @@
 """The command line of the projector: what it writes, what it says, how it fails."""
 
-import pathlib
 import signal
-import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 from PIL import Image
 
 from stylegan2_mspe import images, legacy, video
-from stylegan2_mspe.inversion.projection import draw
+from stylegan2_mspe.inversion.projection import Diverged, Projection, draw
+from tests.command import call, names
 from tests.inversion.small import make_discriminator, make_generator, place_at
-from tools import generate, projector
+from tools import cli, generate, projector
 
-ROOT = pathlib.Path(__file__).parents[2]
 FILES = {'target.png', 'proj.png', 'projected_w.npz', 'projected_place.npz', 'sheet.png', 'proj.gif'}
 
 
@@ -52,18 +48,14 @@ def run(folder, tmp_path, monkeypatch):
     def run(*arguments, target='a0.png', network='a.pkl', steps=3, code=0):
         options = [f'--network={folder / network}', f'--target={folder / target}', f'--num-steps={steps}',
                    '--outdir=o']
-        result = CliRunner().invoke(projector.main, [*options, *arguments])
-        if result.exception and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        assert result.exit_code == code, result.output
-        out = tmp_path / 'o'
-        return {path.name for path in out.iterdir()} if out.exists() else set(), result.output
+        said = call(projector.main, *options, *arguments, code=code)
+        return names(tmp_path / 'o'), said
     return run
 
 
 def test_the_files_and_their_contents(run, folder, tmp_path):
-    names, said = run(steps=4)
-    assert names == FILES and "Loss: disc (the discriminator's features)" in said
+    files, said = run(steps=4)
+    assert files == FILES and "Loss: disc (the discriminator's features)" in said
     assert 'Wrote 1 projection to o' in said
     assert np.array_equal(read(tmp_path / 'o/target.png'), read(folder / 'a0.png'))
     with np.load(tmp_path / 'o/projected_w.npz') as file:
@@ -78,16 +70,15 @@ def test_the_files_and_their_contents(run, folder, tmp_path):
 def test_what_generate_draws_from_it_is_the_projection(run, folder, tmp_path):
     run('--optimize-noise=0', '--space=w+', '--save-video=0', '--shift=3,-2')
     options = [f'--network={folder / "a.pkl"}', '--projected-w=o/projected_w.npz']
-    result = CliRunner().invoke(generate.main, [*options, '--shift=3,-2', '--outdir=g'])
-    assert result.exit_code == 0, result.output
+    call(generate.main, *options, '--shift=3,-2', '--outdir=g')
     found, drawn = (read(tmp_path / name).astype(int) for name in ('o/proj.png', 'g/proj00.png'))
     assert abs(found - drawn).max() <= 1 and found.std() > 10
 
 
 def test_several_targets_on_a_canvas_of_their_size(run, folder, tmp_path):
     another = f'--target={folder / "wide1.png"}'
-    names, said = run(another, '--as-is', '--shift=2,1', '--loss=pixel', target='wide0.png')
-    assert {'target00.png', 'target01.png', 'proj00.png', 'proj01.png'} < names
+    files, said = run(another, '--as-is', '--shift=2,1', '--loss=pixel', target='wide0.png')
+    assert {'target00.png', 'target01.png', 'proj00.png', 'proj01.png'} < files
     assert 'Wrote 2 projections' in said
     assert Image.open(tmp_path / 'o/proj01.png').size == (24, 16)
     with np.load(tmp_path / 'o/projected_w.npz') as file:
@@ -136,41 +127,52 @@ def test_bad_targets(run, folder):
         run(target='a.pkl')
     with pytest.raises(ValueError, match='--as-is: found targets of 16x16 and 16x24, expected one size'):
         run('--as-is', f'--target={folder / "wide0.png"}')
-    assert "Missing option '--target'" in CliRunner().invoke(projector.main, []).output
+    assert "Missing option '--target'" in call(projector.main, code=2)
+
+
+def ending_in(monkeypatch, end):
+    """The third step calls `end` before it does anything. Gives the list that losses are added to."""
+    step, losses = Projection.step, []
+
+    def ending(self):
+        if self.count == 2:
+            end()
+        losses.append(step(self).item())
+        return torch.tensor(losses[-1:])
+    monkeypatch.setattr(Projection, 'step', ending)
+    return losses
+
+
+def check_what_is_kept(folder, losses):
+    """The better of two steps."""
+    assert names(folder) == FILES - {'proj.gif'} and len(losses) == 2
+    with np.load(folder / 'projected_w.npz') as file:
+        assert np.isfinite(file['w']).all()
+    with np.load(folder / 'projected_place.npz') as file:
+        assert file['loss'].item() == pytest.approx(min(losses))
 
 
 def test_what_was_best_is_kept_where_it_diverges(run, monkeypatch, tmp_path):
-    from stylegan2_mspe.inversion import projection
+    def end():
+        raise Diverged('the loss is not a finite number')
 
-    step = projection.Projection.step
-
-    def failing(self):
-        if self.count == 2:
-            raise projection.Diverged('the loss is not a finite number')
-        return step(self)
-
-    monkeypatch.setattr(projection.Projection, 'step', failing)
+    losses = ending_in(monkeypatch, end)
     with pytest.raises(ValueError, match='not a finite number'):
         run(steps=9)
-    with np.load(tmp_path / 'o/projected_w.npz') as file:
-        assert np.isfinite(file['w']).all()
-    assert FILES - {'proj.gif'} == {path.name for path in (tmp_path / 'o').iterdir()}
+    check_what_is_kept(tmp_path / 'o', losses)
 
 
-def test_an_interrupted_projection_keeps_what_it_has(folder, tmp_path):
-    command = [sys.executable, ROOT / 'projector.py', f'--network={folder / "a.pkl"}',
-               f'--target={folder / "a0.png"}', '--num-steps=1000000', '--save-video=0',
-               f'--outdir={tmp_path / "o"}']
-    pipe = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    # The tests may run in the background of a shell, where Ctrl-C is ignored and what they start ignores it.
-    heard = dict(preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
-    with subprocess.Popen(command, cwd=tmp_path, **pipe, **heard) as process:
-        while not (tmp_path / 'o').exists():    # made just before the first step
-            assert process.poll() is None
-            time.sleep(0.05)
-        time.sleep(1)
-        process.send_signal(signal.SIGINT)
-        _, complaints = process.communicate()
-    assert process.returncode == 130 and complaints.rstrip().endswith('Interrupted.'), complaints
-    if (tmp_path / 'o' / 'proj.png').exists():      # it was interrupted after the first step
-        assert {path.name for path in (tmp_path / 'o').iterdir()} == FILES - {'proj.gif'}
+def test_an_interrupted_projection_keeps_what_it_has(folder, monkeypatch, tmp_path, capsys):
+    losses = ending_in(monkeypatch, lambda: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(video, 'find_ffmpeg', lambda: None)
+    monkeypatch.setattr(sys, 'argv', ['projector.py', f'--network={folder / "a.pkl"}', '--num-steps=9',
+                                      f'--target={folder / "a0.png"}', f'--outdir={tmp_path / "o"}'])
+    # The tests may run in the background of a shell, where Ctrl-C is ignored.
+    heard = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(SystemExit) as caught:
+            cli.run(projector.main)
+    finally:
+        signal.signal(signal.SIGINT, heard)
+    assert caught.value.code == 130 and capsys.readouterr().err.rstrip().endswith('Interrupted.')
+    check_what_is_kept(tmp_path / 'o', losses)
