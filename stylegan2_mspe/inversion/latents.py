@@ -5,16 +5,11 @@ root of their mean squared distance from it.
 """
 
 import dataclasses
-from typing import Protocol
 
 import numpy as np
 import torch
 
 SPACES = ('w', 'w+', 'z')
-
-
-class Decoder(Protocol):
-    def __call__(self, values: torch.Tensor) -> torch.Tensor: ...
 
 
 @dataclasses.dataclass(frozen=True)
