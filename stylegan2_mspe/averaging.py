@@ -1,7 +1,5 @@
 """Averaged weights: what is drawn from while the trained ones still jump about."""
 
-from collections.abc import Iterable
-
 import torch
 
 

@@ -8,7 +8,6 @@ import json
 import multiprocessing
 import os
 import re
-import shutil
 import signal
 import threading
 import zipfile
@@ -20,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from stylegan2_mspe.dataset import LABELS_FILE
-from stylegan2_mspe.files import atomic_write, sync_folder
+from stylegan2_mspe.files import atomic_folder, atomic_write
 from stylegan2_mspe.fit import Fit
 from stylegan2_mspe.picture import decode_picture, describe, encode_png
 from stylegan2_mspe.sources import Item, Source
@@ -28,6 +27,7 @@ from stylegan2_mspe.sources import Item, Source
 CHUNK_ITEMS, CHUNK_BYTES = 64, 1 << 18  # of one task for a process: enough to pay for its way there and back
 WORTH_A_PROCESS = 8                     # pictures, where they are large
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+PARTS = re.compile(r'\d{5}|dataset\.json')  # names in a dataset's folder
 EPOCH = (1980, 1, 1, 0, 0, 0)           # of every zip entry, so that the same pictures make the same file
 
 
@@ -188,35 +188,11 @@ def _zip_dest(dest: str) -> Iterator[Save]:
 
 @contextlib.contextmanager
 def _folder_dest(dest: str) -> Iterator[Save]:
-    if os.path.exists(dest) and (not os.path.isdir(dest) or os.listdir(dest)):
-        found = 'a folder that is not empty' if os.path.isdir(dest) else 'a file'
-        raise ValueError(f'--dest {dest}: found {found}, '
-                         'expected a new or empty folder, or a name that ends in .zip')
-    part = dest + '.part'
-    _remove_part(part)
-    os.makedirs(part)
-    try:
+    with atomic_folder(dest, PARTS) as part:
         yield lambda path, data: _save_file(os.path.join(part, path), data)
-        sync_folder(part)
-        os.replace(part, dest)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
-    sync_folder(os.path.dirname(os.path.abspath(dest)))
 
 
 def _save_file(path: str, data: bytes) -> None:
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, 'wb') as file:
         file.write(data)
-
-
-def _remove_part(part: str) -> None:
-    """Removes what a killed run left, and nothing else."""
-    if not os.path.lexists(part):
-        return
-    ours = re.compile(r'\d{5}|dataset\.json')
-    if not os.path.isdir(part) or not all(map(ours.fullmatch, os.listdir(part))):
-        raise ValueError(f'{part}: found something that is not an unfinished dataset, '
-                         'expected the name to be free')
-    shutil.rmtree(part)

@@ -4,9 +4,9 @@ They appear under their name when they are complete.
 """
 
 import contextlib
+import itertools
 import os
 import re
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from PIL import Image
 
-from stylegan2_mspe.files import atomic_write, sync_folder
+from stylegan2_mspe.files import atomic_folder, atomic_write, sync_folder
 
 PAPER = (255, 255, 255)         # behind transparent frames where a format has no transparency
 FRAME = re.compile(r'frame\d{5,}\.png')
@@ -56,27 +56,9 @@ def find_ffmpeg() -> str | None:
 
 @contextlib.contextmanager
 def _write_folder(path: str) -> Iterator[Write]:
-    if os.path.lexists(path) and (not os.path.isdir(path) or os.listdir(path)):
-        found = 'a folder that is not empty' if os.path.isdir(path) else 'a file'
-        raise ValueError(f'{path}: found {found}, expected a new or empty folder')
-    part, count = path + '.part', 0
-    if os.path.isdir(part) and all(map(FRAME.fullmatch, os.listdir(part))):
-        shutil.rmtree(part)     # what a killed run left
-    os.makedirs(part)
-
-    def write(frame):
-        nonlocal count
-        frame.save(os.path.join(part, f'frame{count:05d}.png'), 'png')
-        count += 1
-
-    try:
-        yield write
-        sync_folder(part)
-        os.replace(part, path)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
-    sync_folder(os.path.dirname(os.path.abspath(path)))
+    names = (f'frame{index:05d}.png' for index in itertools.count())
+    with atomic_folder(path, FRAME) as part:
+        yield lambda frame: frame.save(os.path.join(part, next(names)), 'png')
 
 
 @contextlib.contextmanager

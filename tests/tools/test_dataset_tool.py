@@ -315,7 +315,7 @@ def test_wrong_sources_and_destinations(tmp_path):
         ('cars_lmdb', out, 'cars_lmdb: found nothing there, expected a folder of pictures'),
         (f'color-mnist:{good}', out, 'found no such file as train-images-idx3-ubyte.gz'),
         (good, good, 'found a folder that is not empty, expected a new or empty folder'),
-        (good, tmp_path / 'taken', 'taken.part: found something that is not an unfinished dataset'),
+        (good, tmp_path / 'taken', 'taken.part: found something that no killed run has left'),
     ]:
         with pytest.raises(ValueError, match=sentence) as error:
             convert(open_source(str(source)), str(dest))
