@@ -15,6 +15,7 @@ class Digits:
     pictures: np.ndarray                # uint8 [N, 64, 64, 3]
     opacity: np.ndarray                 # [N, 64, 64] in [0, 1]: where there is ink
     labels: np.ndarray                  # [N]
+    source: str = 'built in'
 
 
 def held_out_digits(data: str | None, count: int) -> Digits:
@@ -22,7 +23,10 @@ def held_out_digits(data: str | None, count: int) -> Digits:
 
     Raises ValueError or OSError where the folder does not hold them.
     """
-    return colour_digits(*(idx.read_mnist(data, *TEST_FILES) if data else demo_digits(10 * count)), count)
+    if data is None:
+        return colour_digits(*demo_digits(10 * count), count)
+    found = colour_digits(*idx.read_mnist(data, *TEST_FILES), count)
+    return dataclasses.replace(found, source='MNIST test')
 
 
 def colour_digits(greys: np.ndarray, labels: np.ndarray, count: int, seed: int = 0) -> Digits:

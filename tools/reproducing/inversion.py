@@ -1,0 +1,36 @@
+"""Digits that are found again in a network: Fig. 5."""
+
+import dataclasses
+
+from tools import cli
+from tools.reproducing.experiment import count, experiment, held_out, networks
+from tools.reproducing.report import Report
+
+STEPS = count('--steps', 1000, 'Steps of every projection')
+
+
+def progress(label: str):
+    """Shows a loop over steps."""
+    return lambda loop: cli.progress(loop, len(loop), label)
+
+
+@experiment('fig5', networks(), *held_out('projected', 50), STEPS)
+def fig5(asked, data, digits, steps):
+    """Inversion of digits at other places than those of the training set, and of the places themselves.
+
+    Needs networks baseline, sspe and mspe.
+    """
+    from stylegan2_mspe.experiments import fig5
+    from stylegan2_mspe.experiments.held_out import held_out_digits
+    from stylegan2_mspe.inversion.projection import RECIPES
+
+    networks, found = asked.networks(fig5.ROLES), held_out_digits(data, digits)
+    recipe = dataclasses.replace(RECIPES['paper'], steps=steps)
+    scores, shown = fig5.measure(networks, found, asked.classifier, recipe, progress)
+    searches, places = fig5.search(networks, found, recipe, progress=progress)
+    qualities = asked.judge(networks)
+    numbers = dict(data=found.source, loss=fig5.LOSS, scores=[dataclasses.asdict(each) for each in scores],
+                   searches=[dataclasses.asdict(each) for each in searches])
+    lines = [*fig5.table(scores), *(each.sentence() for each in searches)]
+    return Report(numbers, {'': shown, '-places': places}, lines, fig5.claims(scores, searches, qualities),
+                  qualities)
