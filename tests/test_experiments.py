@@ -139,26 +139,6 @@ def test_quality_command_takes_networks_by_their_role(G, monkeypatch, tmp_path):
 # ----- Fig. 4 -----------------------------------------------------------------------------------------------
 
 
-def test_noise_deviation_is_the_one_of_its_pictures(G):
-    from stylegan2_mspe import rendering, similarity
-
-    ws = rendering.seed_ws(G, [5])
-    before = torch.get_rng_state()
-    found = fig4.noise_deviation(G, ws, maps=6, seed=3, batch=4)
-    assert torch.equal(torch.get_rng_state(), before)
-    torch.manual_seed(3)
-    pictures = torch.cat([rendering.render(G, ws.expand(count, -1, -1), None, 'random') for count in (4, 2)])
-    greys = similarity.grey(pictures).double() * 255
-    expected = ((greys - greys.mean(dim=0)) ** 2).mean(dim=0).sqrt()
-    torch.testing.assert_close(found, expected)
-    assert found.shape == (64, 64) and float(found.mean()) > 1
-    quiet = make_generator('mspe')
-    for name, parameter in quiet.named_parameters():
-        if name.endswith('noise_strength'):
-            parameter.zero_()
-    assert float(fig4.noise_deviation(quiet, ws, maps=4).max()) < 1e-3
-
-
 def deviation(network, mean):
     return fig4.Deviation(network, [mean], mean, 0.0, mean, np.zeros([1, 8, 8], np.float32))
 

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from stylegan2_mspe import images, quality, rendering, similarity
+from stylegan2_mspe import images, quality, rendering
 from stylegan2_mspe.experiments.claims import Claim, good_networks, needs, settled
+from stylegan2_mspe.metrics.noise_deviation import MAPS, noise_deviation
 
 ROLES = ('sspe', 'mspe', 'baseline')
-MAPS = 100                      # noise maps
 SHOWN = 6                       # seeds in the picture
 CLAIM = "SS-PE's pictures vary with the noise more than MS-PE's (Fig. 4)"
 
@@ -37,22 +37,6 @@ class Deviation:
     def sentence(self) -> str:
         return (f'{self.network}: standard deviation {self.mean:.3g} ± {self.error:.1g} of 255 '
                 f'over all pixels, {self.in_patch:.3g} where the digits are')
-
-
-@torch.no_grad()
-def noise_deviation(G: torch.nn.Module, ws: torch.Tensor, maps: int = MAPS, seed: int = 0,
-                    batch: int = 25) -> torch.Tensor:
-    """Standard deviation of each grey pixel over `maps` random noise maps, float64 [R, R] in levels of 255.
-
-    ws [1, num_ws, w_dim]; `seed` decides the noise, alike for every network of the same shape on a device.
-    """
-    device = ws.device
-    with torch.random.fork_rng([device] if device.type == 'cuda' else []):
-        torch.manual_seed(seed)
-        counts = [min(batch, maps - start) for start in range(0, maps, batch)]
-        drawn = [similarity.grey(rendering.render(G, ws.expand(count, -1, -1), None, 'random'))
-                 for count in counts]
-    return torch.cat(drawn).double().std(dim=0, correction=0) * 255
 
 
 def measure(networks: Mapping[str, torch.nn.Module], seeds: Sequence[int], maps: int | None = None,
