@@ -4,17 +4,13 @@ A loss is a function of pictures [N, C, H, W], about [-1, 1], that gives N numbe
 features that a function draws from both; those of the target are kept.
 """
 
-import glob
-import hashlib
-import warnings
 from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
 
-import dnnlib
+from stylegan2_mspe import detector_file
 
-VGG16_URL = 'https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/vgg16.pt'
 DESCRIPTIONS = dict(vgg='features of VGG16', lpips='the LPIPS library', disc="the discriminator's features",
                     pyramid='a Laplacian pyramid', pixel='pixels at several scales')
 SCALES = 4                      # of the pixel loss and of the pyramid
@@ -101,9 +97,7 @@ def vgg_features(detector: torch.nn.Module) -> Features:
     StyleGAN2's own knows `return_lpips`, whose squared differences add up to LPIPS; any other is called with
     the pictures alone.
     """
-    known = {argument.name for argument in detector.forward.schema.arguments}
-    options = {name: value for name, value in dict(resize_images=False, return_lpips=True).items()
-               if name in known}
+    options = detector_file.options_of(detector, resize_images=False, return_lpips=True)
 
     def features(pictures):
         pictures = as_rgb(pictures)
@@ -140,32 +134,17 @@ def lpips_loss(target: torch.Tensor) -> Loss:
     return lambda pictures: network(as_rgb(pictures), wanted.expand(len(pictures), -1, -1, -1)).flatten()
 
 
-def open_detector(source: str | None, device: torch.device) -> torch.nn.Module:
+def open_detector(given: str | None, device: torch.device) -> torch.nn.Module:
     """The TorchScript network in a file, or StyleGAN2's vgg16.pt. Raises ValueError where there is none."""
-    source = source or VGG16_URL
-    try:
-        with dnnlib.util.open_url(source) as file, warnings.catch_warnings():
-            warnings.simplefilter('ignore', DeprecationWarning)     # these files are of a kind that is older
-            return torch.jit.load(file, map_location=device).eval()
-    except OSError as error:
-        raise ValueError(f'--detector={source}: {error.strerror or error}, expected a TorchScript file, or '
-                         'another --loss, such as --loss=disc') from error
-    except RuntimeError as error:
-        raise ValueError(f'--detector={source}: found no TorchScript network, expected a file such as '
-                         'vgg16.pt') from error
+    place = detector_file.source('vgg16', given)
+    return detector_file.open_torchscript(place, device, ', or another --loss, such as --loss=disc').network
 
 
 def best_at_hand(D: torch.nn.Module | None, detector: str | None) -> str:
     """The name of the best loss that needs no download: perceptual, the discriminator's, or the pyramid."""
-    if detector or cached(VGG16_URL):
+    if detector_file.at_hand('vgg16', detector):
         return 'vgg'
     return 'pyramid' if D is None else 'disc'
-
-
-def cached(url: str) -> bool:
-    """Whether a file of that URL has been downloaded before."""
-    name = hashlib.md5(url.encode()).hexdigest() + '_*'
-    return bool(glob.glob(name, root_dir=dnnlib.make_cache_dir_path('downloads')))
 
 
 def make_loss(name: str, target: torch.Tensor, D: torch.nn.Module | None = None,

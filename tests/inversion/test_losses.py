@@ -5,6 +5,7 @@ import hashlib
 import pytest
 import torch
 
+from stylegan2_mspe import detector_file
 from stylegan2_mspe.inversion import losses
 from tests.inversion.small import make_discriminator
 
@@ -92,7 +93,8 @@ def test_the_best_loss_at_hand(detectors, tmp_path, monkeypatch):
     assert losses.best_at_hand(None, None) == 'pyramid' and losses.best_at_hand(D, None) == 'disc'
     assert losses.best_at_hand(D, 'a.pt') == 'vgg'
     (tmp_path / 'downloads').mkdir()
-    kept = tmp_path / 'downloads' / f'{hashlib.md5(losses.VGG16_URL.encode()).hexdigest()}_vgg16.pt'
+    url = detector_file.URLS['vgg16']
+    kept = tmp_path / 'downloads' / f'{hashlib.md5(url.encode()).hexdigest()}_vgg16.pt'
     kept.write_bytes((detectors / 'vgg.pt').read_bytes())
     assert losses.best_at_hand(D, None) == 'vgg'
     target = random_pictures(1, 3, 8, 8)
@@ -111,7 +113,7 @@ def test_what_can_not_be_had_is_said(tmp_path, monkeypatch):
 
     def offline(*_, **__):
         raise OSError('found no network')
-    monkeypatch.setattr(losses.dnnlib.util, 'open_url', offline)
+    monkeypatch.setattr(detector_file.dnnlib.util, 'open_url', offline)
     with pytest.raises(ValueError, match='--detector=https.*found no network.*another --loss'):
         losses.make_loss('vgg', target)
     monkeypatch.setitem(__import__('sys').modules, 'lpips', None)
