@@ -39,10 +39,13 @@ def grey(images: torch.Tensor) -> torch.Tensor:
     return luma * images[:, 3] if channels == 4 else luma
 
 
-def patch_at(images: torch.Tensor, dy: int, dx: int, size: int) -> torch.Tensor:
-    """The size × size patch of [N, H, W] whose top-left pixel is (dy, dx), going round at the borders."""
-    rows = torch.arange(dy, dy + size, device=images.device) % images.shape[1]
-    columns = torch.arange(dx, dx + size, device=images.device) % images.shape[2]
+def patch_at(images: torch.Tensor, dy: int, dx: int, height: int, width: int | None = None) -> torch.Tensor:
+    """The height × width patch of [N, H, W] whose top-left pixel is (dy, dx), going round at the borders.
+
+    width: by default the height.
+    """
+    rows = torch.arange(dy, dy + height, device=images.device) % images.shape[1]
+    columns = torch.arange(dx, dx + (width or height), device=images.device) % images.shape[2]
     return images[:, rows[:, None], columns]
 
 

@@ -12,9 +12,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from stylegan2_mspe import images, plots, quality, rendering, similarity
-from stylegan2_mspe.classifier import DigitClassifier, Judgement, as_patches
+from stylegan2_mspe import plots, quality, similarity
+from stylegan2_mspe.classifier import DigitClassifier
 from stylegan2_mspe.experiments.claims import Claim, good_networks, needs, settled
+from stylegan2_mspe.experiments.sheets import sheet
+from stylegan2_mspe.experiments.views import look, shifted_view, spread
+from stylegan2_mspe.pe import Canvas
 
 ROLES = ('baseline', 'sspe', 'mspe', 'mspe-plus')
 SHIFTS = tuple(range(33))               # pixels
@@ -55,32 +58,14 @@ def measure(networks: Mapping[str, torch.nn.Module], seeds: Sequence[int], class
     curves, qualities = [], {}
     for name, G in networks.items():
         for direction in DIRECTIONS:
-            shifts = similarity.along(direction, SHIFTS)
-            alike, judged, standard = measure_shifts(G, shifts, seeds, classifier, progress)
-            several = len(seeds) > 1
-            error = alike.std(axis=1, ddof=1) / np.sqrt(len(seeds)) if several else np.zeros(len(shifts))
-            kept = judged == standard.classes.cpu().numpy()
-            sure = (standard.confidence > quality.SURE).cpu().numpy()
-            kept_sure = kept[:, sure].mean(axis=1).tolist() if sure.any() else None
-            curves.append(Curve(name, direction, alike.mean(axis=1).tolist(), error.tolist(),
-                                kept.mean(axis=1).tolist(), kept_sure))
-            qualities[name] = quality.of_judgement(standard)
+            views = [shifted_view(G.img_resolution, *shift) for shift in similarity.along(direction, SHIFTS)]
+            seen = look(G, views, seeds, classifier, progress)
+            sure = (seen.standard.confidence > quality.SURE).cpu().numpy()
+            kept_sure = seen.kept[:, sure].mean(axis=1).tolist() if sure.any() else None
+            curves.append(Curve(name, direction, seen.similarity.mean(axis=1).tolist(),
+                                spread(seen.similarity).tolist(), seen.kept.mean(axis=1).tolist(), kept_sure))
+            qualities[name] = quality.of_judgement(seen.standard)
     return Result(curves, qualities)
-
-
-def measure_shifts(G: torch.nn.Module, shifts: Sequence[tuple[int, int]], seeds: Sequence[int],
-                   classifier: DigitClassifier, progress: Callable[[Iterable], Iterable] = iter,
-                   ) -> tuple[np.ndarray, np.ndarray, Judgement]:
-    """Similarity [shifts, seeds] to the unshifted digits, classes [shifts, seeds], and what those showed."""
-    alike = np.empty([len(shifts), len(seeds)])
-    classes = np.empty([len(shifts), len(seeds)], np.int64)
-    judged = []
-    for part, standard, moved in similarity.shifted_patches(G, shifts, seeds, progress=progress):
-        judged.append(classifier.judge(as_patches(standard)))
-        for row, patches in enumerate(moved):
-            alike[row, part] = similarity.similarity(standard, patches).cpu().numpy()
-            classes[row, part] = classifier.judge(as_patches(patches)).classes.cpu().numpy()
-    return alike, classes, Judgement(*map(torch.cat, zip(*judged)))
 
 
 def claims(result: Result) -> list[Claim]:
@@ -138,11 +123,7 @@ def plot(result: Result) -> Image.Image:
 def digits(networks: Mapping[str, torch.nn.Module], seeds: Sequence[int]) -> Image.Image:
     """Rows: the networks' pictures of these seeds; columns: shifts to the right and then down."""
     shifts = similarity.along('right', SHOWN) + similarity.along('down', SHOWN[1:])
-    rows, labels = [], []
-    for name, G in networks.items():
-        ws = rendering.seed_ws(G, seeds)
-        canvases = [rendering.request_canvas(G.img_resolution, shift=shift) for shift in shifts]
-        rows += zip(*(rendering.render(G, ws, canvas) for canvas in canvases))
-        labels += [f'{name}, seed {seed}' for seed in seeds]
     heads = [f'{dy} down' if dy else f'{dx} right' if dx else 'unshifted' for dy, dx in shifts]
-    return images.labelled_grid(rows, labels, heads, 'The same latents, elsewhere')
+    return sheet(networks, seeds, lambda size: {
+        head: Canvas.identity(size).shifted(*shift) for head, shift in zip(heads, shifts)},
+        'The same latents, elsewhere')

@@ -14,7 +14,7 @@ from PIL import Image
 from stylegan2_mspe import images, quality, rendering
 from stylegan2_mspe.classifier import DigitClassifier
 from stylegan2_mspe.experiments.claims import Claim, good_networks, needs, settled
-from stylegan2_mspe.experiments.fig2 import measure_shifts
+from stylegan2_mspe.experiments.views import look, shifted_view
 
 ROLES = ('baseline', 'mspe', 'mspe-plus')
 STEPS = (0, 6, 12, 18, 24, 30)  # pixels, down and right
@@ -33,12 +33,12 @@ class Table:
 def measure(networks: Mapping[str, torch.nn.Module], seeds: Sequence[int], classifier: DigitClassifier,
             progress: Callable[[Iterable], Iterable] = iter) -> list[Table]:
     """A table for each network; `progress` wraps each network's loop over batches."""
-    shifts = [(dy, dx) for dy in STEPS for dx in STEPS]
     shape, tables = (len(STEPS), len(STEPS)), []
     for name, G in networks.items():
-        alike, classes, standard = measure_shifts(G, shifts, seeds, classifier, progress)
-        kept = (classes == standard.classes.cpu().numpy()).mean(axis=1)
-        tables.append(Table(name, alike.mean(axis=1).reshape(shape).tolist(), kept.reshape(shape).tolist()))
+        views = [shifted_view(G.img_resolution, dy, dx) for dy in STEPS for dx in STEPS]
+        seen = look(G, views, seeds, classifier, progress)
+        alike, kept = (values.mean(axis=1).reshape(shape).tolist() for values in (seen.similarity, seen.kept))
+        tables.append(Table(name, alike, kept))
     return tables
 
 

@@ -1,0 +1,23 @@
+"""Sheets of pictures: the same latents of several networks on several canvases."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from PIL import Image
+
+from stylegan2_mspe import images, rendering
+from stylegan2_mspe.pe import Canvas
+
+Canvases = Callable[[int], Mapping[str, Canvas | None]]     # of a trained size: by the name of their column
+
+
+def sheet(networks: Mapping[str, torch.nn.Module], seeds: Sequence[int], canvases: Canvases,
+          title: str = '') -> Image.Image:
+    """A row for each network and seed, a column for each canvas."""
+    rows, labels, heads = [], [], []
+    for name, G in networks.items():
+        ws, asked = rendering.seed_ws(G, seeds), canvases(G.img_resolution)
+        rows += zip(*(rendering.render(G, ws, canvas) for canvas in asked.values()))
+        labels += [f'{name}, seed {seed}' for seed in seeds]
+        heads = list(asked)
+    return images.labelled_grid(rows, labels, heads, title)
