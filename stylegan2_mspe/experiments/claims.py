@@ -25,8 +25,8 @@ def needs(text: str, labels: Sequence[str]) -> Claim:
 
 def settled(text: str, found: str, holds: bool, qualities: dict[str, Quality],
             labels: Sequence[str]) -> Claim:
-    """A claim about networks of these labels, which counts where they are good."""
-    bad = [label for label in labels if not qualities[label].good]
+    """A claim about networks of these labels, which counts where they are good, or draw no digits at all."""
+    bad = [label for label in labels if label in qualities and not qualities[label].good]
     if bad:
         return Claim(text, f'{found}, but {" and ".join(bad)} not good', None)
     return Claim(text, found, bool(holds))
