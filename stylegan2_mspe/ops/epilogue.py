@@ -73,11 +73,27 @@ class _Epilogue(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gy):
         (config, kernels), tensors = ctx.context, ctx.saved_tensors
-        needed = ctx.needs_input_grad[:5]
-        if torch.is_grad_enabled() and kernels.curvature is None:
+        needed, moving = ctx.needs_input_grad[:5], ctx.needs_input_grad[5:7]
+        if torch.is_grad_enabled() and (kernels.curvature is None or any(moving)):
             # Will be differentiated again: from the definition.
-            return *_defined_gradient(tensors, gy, config, needed), None, None, None, None
-        return *_Gradient.apply(gy, *tensors, config, kernels, needed), None, None, None, None
+            return *_defined_gradient(tensors, gy, config, needed + moving), None, None
+        found = _Gradient.apply(gy, *tensors, config, kernels, needed)
+        return *found, *_encoding_gradient(tensors, gy, config, moving), None, None
+
+
+def _encoding_gradient(tensors, gy, config, needed) -> list[torch.Tensor | None]:
+    """In the rows and columns of an encoding that moves: it is added last, so that its gradient is gy's sum
+    along what each half does not depend on.
+    """
+    *_, gamma, rows, cols = tensors
+    if not any(needed):
+        return [None, None]
+    halves = gy.chunk(2, dim=1) if config[0] else gy.chunk(2, dim=1)[::-1]
+    found = []
+    for half, part, along, need in zip((rows, cols), halves, (3, 2), needed):
+        total = part.sum(dim=along, dtype=half.dtype).sum_to_size(half.shape) if need else None
+        found.append(total if total is None or gamma is None else total * gamma.to(half.dtype))
+    return found
 
 
 class _Gradient(torch.autograd.Function):

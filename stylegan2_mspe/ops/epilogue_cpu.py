@@ -10,10 +10,8 @@ curvature = None                # second derivatives come from the definition
 
 
 def takes(x, scale, noise, bias, gamma, rows, cols) -> bool:
-    """Whether the kernel takes this: whole vectors of channels, small tensors float32, a fixed encoding."""
+    """Whether the kernel takes this: whole vectors of channels, small tensors float32."""
     if x.shape[1] % (16 if rows is None else 32):
-        return False
-    if rows is not None and (rows.requires_grad or cols.requires_grad):
         return False
     small = [tensor for tensor in (scale, noise, bias, gamma) if tensor is not None]
     return all(tensor.dtype == torch.float32 for tensor in small) and native.usable(x, *small) is not None
@@ -52,7 +50,7 @@ def _pack(x, scale, noise, bias, gamma, rows, cols, config):
 
 def _by_position(half: torch.Tensor) -> torch.Tensor:
     """[N, C / 2, H] -> [N, H, C / 2] float32: the kernel reads the channels of one position."""
-    return half.to(torch.float32).transpose(1, 2).contiguous()
+    return half.detach().to(torch.float32).transpose(1, 2).contiguous()
 
 
 def _pointer(tensor: torch.Tensor | None) -> int | None:

@@ -68,9 +68,21 @@ def test_epilogue_shapes(case, clamp, plain):
     compare(every.pop('x'), dict(every, clamp=clamp, slope=.3, gain=1.7), plain)
 
 
+@needs_compiler
+@pytest.mark.parametrize('samples', [(1, 1), (2, 2), (2, 1)])
+@pytest.mark.parametrize('rows_first', [True, False])
+def test_epilogue_with_an_encoding_that_moves(samples, rows_first, plain):
+    """As places that are searched for have."""
+    every = arguments(rows_first=rows_first)
+    halves = [half.expand(count, -1, -1).detach().clone().requires_grad_()
+              for half, count in zip(every['encoding'], samples)]
+    compare(every.pop('x'), dict(every, encoding=Separable(*halves, rows_first)), plain)
+
+
 def compare(x, kwargs, plain):
     """Value, gradient, and the gradient of a function of the gradient."""
     leaves = [x, *(value for value in kwargs.values() if isinstance(value, torch.Tensor))]
+    leaves += [half for half in kwargs.get('encoding', ())[:2] if half.requires_grad]
     results = []
     for call in (lambda f, *a, **k: f(*a, **k), plain):
         y = call(ops.epilogue, x, **kwargs)

@@ -195,6 +195,7 @@ def compare_epilogue(given, on_host, **config):
     leaves = [value for value in given.values() if isinstance(value, torch.Tensor)]
     encoding = given.pop('encoding', None)
     halves = (None, None, True) if encoding is None else encoding
+    leaves += [half for half in halves[:2] if half is not None and half.requires_grad]
     tensors = [given.get(name) for name in ('x', 'scale', 'noise', 'bias', 'gamma')]
     config = dict(dict(slope=.2, gain=1.5, clamp=None), **config)
     ours = lambda: ops.epilogue(**given, encoding=encoding, **config)
@@ -210,6 +211,15 @@ def compare_epilogue(given, on_host, **config):
     dict(aligned=False), dict(count=3, height=9, width=24)])
 def test_epilogue(case, dtype, layout, in_any_order):
     compare_epilogue(arguments(dtype=dtype, layout=layout, **case), in_any_order, clamp=1.0)
+
+
+@pytest.mark.parametrize('layout', LAYOUTS)
+def test_epilogue_with_an_encoding_that_moves(layout, on_host):
+    """As places that are searched for have."""
+    every = arguments(width=8, layout=layout)
+    rows, cols, rows_first = every['encoding']
+    moving = Separable(rows.clone().requires_grad_(), cols.clone().requires_grad_(), rows_first)
+    compare_epilogue(dict(every, encoding=moving), on_host, clamp=1.0)
 
 
 @pytest.mark.parametrize('layout', LAYOUTS)
