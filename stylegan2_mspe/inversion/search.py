@@ -7,6 +7,7 @@ same phase again some cells away. A joint refinement is the projection that foll
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable
 
 import torch
@@ -36,16 +37,26 @@ STAGES = (Stage(4, 25, 1 / 20), Stage(3, 20, 1 / 40), Stage(2, 30, 1 / 80))
 Progress = Callable[[Iterable], Iterable]
 
 
-def gaussian(pictures: torch.Tensor, width: float) -> torch.Tensor:
-    """Each channel filtered by a Gaussian of that deviation in pixels, the border repeated."""
+@functools.lru_cache(maxsize=64)
+def gaussian(length: int, width: float, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """The matrix [length, length] that filters a line of pixels by a Gaussian of that deviation, cut at three
+    of them, the border repeated. The side of a picture is short: products of matrices are faster than
+    convolutions of one channel.
+    """
     radius = max(1, int(3 * width))
-    taps = torch.arange(-radius, radius + 1, dtype=pictures.dtype, device=pictures.device)
-    taps = (-0.5 * (taps / width).square()).exp()
-    taps = (taps / taps.sum())[None, None]
-    flat = pictures.flatten(0, 1)[:, None]
-    flat = F.conv2d(F.pad(flat, (radius, radius, 0, 0), 'replicate'), taps[:, :, None, :])
-    flat = F.conv2d(F.pad(flat, (0, 0, radius, radius), 'replicate'), taps[:, :, :, None])
-    return flat.view_as(pictures)
+    offsets = torch.arange(-radius, radius + 1)
+    taps = (-0.5 * (offsets / width).double().square()).exp()
+    cells = torch.arange(length)[:, None]
+    matrix = torch.zeros(length, length, dtype=torch.float64)
+    matrix.scatter_add_(1, (cells + offsets).clamp(0, length - 1), (taps / taps.sum()).expand(length, -1))
+    return matrix.to(device, dtype)
+
+
+def blurred(pictures: torch.Tensor, width: float) -> torch.Tensor:
+    """Each channel of [N, C, H, W] filtered by the Gaussian of that deviation in pixels."""
+    down, across = (gaussian(length, width, pictures.dtype, pictures.device)
+                    for length in pictures.shape[2:])
+    return down @ pictures @ across.t()
 
 
 def band(pictures: torch.Tensor, width: float) -> torch.Tensor:
@@ -53,8 +64,8 @@ def band(pictures: torch.Tensor, width: float) -> torch.Tensor:
 
     [N, C, H, W] -> [N, C·H·W].
     """
-    smooth = gaussian(pictures, width)
-    return (smooth - gaussian(smooth, 2 * width)).flatten(1)
+    smooth = blurred(pictures, width)
+    return (smooth - blurred(smooth, 2 * width)).flatten(1)
 
 
 def distance(found: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:

@@ -1,6 +1,8 @@
 """The search for a place: its grid, its filters, and what it compares."""
 
+import numpy as np
 import pytest
+import scipy.ndimage
 import torch
 
 from stylegan2_mspe.inversion import search
@@ -43,11 +45,20 @@ def test_bands_are_blind_to_what_is_even_and_the_distance_to_contrast(width):
 def test_a_gaussian_keeps_the_sum_and_has_its_width():
     dot = torch.zeros(1, 1, 41, 41, dtype=torch.float64)
     dot[0, 0, 20, 20] = 1
-    blurred = search.gaussian(dot, 3.0)[0, 0]
+    blurred = search.blurred(dot, 3.0)[0, 0]
     distance = torch.arange(-20.0, 21).square().double()
     assert blurred.sum().item() == pytest.approx(1)
     # It is cut at three deviations.
     assert (blurred.sum(dim=1) * distance).sum().item() == pytest.approx(9, rel=0.1)
+
+
+def test_a_gaussian_repeats_the_border_and_minds_no_other_channel():
+    pictures = torch.rand(2, 3, 9, 14, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    for sample, channel in ((0, 0), (1, 2)):
+        wanted = scipy.ndimage.gaussian_filter(pictures[sample, channel].numpy(), 1.2, mode='nearest',
+                                               radius=3)
+        found = search.blurred(pictures, 1.2)[sample, channel].numpy()
+        np.testing.assert_allclose(found, wanted, atol=1e-7)
 
 
 def test_the_lowest_of_each_row():
