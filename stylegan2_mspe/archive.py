@@ -6,6 +6,7 @@ An archive may come from anyone: names stay inside it, and nothing larger than a
 import os
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 
 MAX_FILE_BYTES = 1 << 30    # of one file: 2^28 pixels of four channels, and no compression
@@ -27,6 +28,10 @@ class FolderArchive:
         with open(os.path.join(self.path, name), 'rb') as file:
             _check_size(os.fstat(file.fileno()).st_size, f'{name} in {self.path}')
             return file.read()
+
+    def checksum(self, name: str) -> int:
+        """CRC-32 of a file, which is read for it."""
+        return zlib.crc32(self.read(name))
 
     def close(self) -> None:
         pass
@@ -82,6 +87,10 @@ class ZipArchive:
         except Exception as error:  # whatever a decompressor stumbles over; RuntimeError if encrypted
             raise ValueError(f'{where}: found a damaged entry ({error}), '
                              'expected a complete zip') from error
+
+    def checksum(self, name: str) -> int:
+        """CRC-32 of an entry, as the zip's directory says; reading the entry checks it."""
+        return self._open().getinfo(name).CRC
 
     def close(self) -> None:
         if self._handle is not None and self._pid == os.getpid():

@@ -2,16 +2,19 @@
 
 Inside `part`, the numbers of all samples are drawn alike by every process and pass, and each keeps those of
 its own samples; so a batch trains alike however it is divided, and a run that goes on needs no generator's
-state.
+state. Inside `each`, they are a function of every sample's own seed, the same on every device.
 Outside, these are torch's own functions.
 """
 
 import contextlib
+import math
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
+
+from stylegan2_mspe.pe import anchored
 
 
 class _Part:
@@ -27,7 +30,21 @@ class _Part:
         return self.generators[device]
 
 
-_part: _Part | None = None
+class _Each:
+    """Samples with a seed each; draws are counted."""
+
+    def __init__(self, seeds: Sequence[int]):
+        self.seeds, self.draws = torch.tensor(seeds, dtype=torch.int64), 0
+
+    def bits(self, size: list[int], device: torch.device) -> torch.Tensor:
+        """32 bits for each of the numbers [N, …] of the next draw."""
+        assert size[0] == len(self.seeds), (size, len(self.seeds))
+        self.draws += 1
+        rows, columns = (torch.arange(length, device=device) for length in (math.prod(size[1:-1]), size[-1]))
+        return anchored.hashes(self.seeds.to(device), self.draws, rows, columns).reshape(size)
+
+
+_part: _Part | _Each | None = None
 
 
 @contextlib.contextmanager
@@ -40,6 +57,20 @@ def part(index: int, count: int, *numbers: int) -> Iterator[None]:
     global _part
     seed_all(mixed(*numbers, 1 + index))
     _part = _Part(index, count, mixed(*numbers, 0))
+    try:
+        yield
+    finally:
+        _part = None
+
+
+@contextlib.contextmanager
+def each(seeds: Sequence[int]) -> Iterator[None]:
+    """Draws for samples with a seed each (int64): alike on every device, in whatever batch they come.
+
+    The k-th draw of a sample is another than its first; all have to ask for as many rows as there are seeds.
+    """
+    global _part
+    _part = _Each(seeds)
     try:
         yield
     finally:
@@ -70,12 +101,16 @@ def rand(size: list[int], **kwargs) -> torch.Tensor:
 
 def shared() -> torch.Generator | None:
     """The CPU's generator for what all samples of the batch have in common; None = torch's own."""
-    return None if _part is None else _part.generator(torch.device('cpu'))
+    return _part.generator(torch.device('cpu')) if isinstance(_part, _Part) else None
 
 
 def _rows(draw, size, device='cpu', **kwargs) -> torch.Tensor:
     if _part is None:
         return draw(size, device=device, **kwargs)
+    if isinstance(_part, _Each):
+        bits = _part.bits(size, torch.device(device))
+        numbers = anchored.normal(bits) if draw is torch.randn else (bits >> 8).double() * 2. ** -24
+        return numbers.to(kwargs.get('dtype') or torch.get_default_dtype())
     generator = _part.generator(torch.device(device))
     whole = draw([size[0] * _part.count, *size[1:]], generator=generator, device=device, **kwargs)
     return whole if _part.count == 1 else whole[_part.index::_part.count].contiguous()

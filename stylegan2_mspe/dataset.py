@@ -3,8 +3,11 @@
 Nothing here needs torch: a DataLoader takes anything with a length and items.
 """
 
+import hashlib
 import json
 import os
+import pathlib
+import zlib
 from collections.abc import Iterable
 
 import numpy as np
@@ -28,7 +31,8 @@ class Dataset:
     xflip: bool               append every picture mirrored left-right
 
     `raw_idx` counts the pictures of the source, `idx` the items of this dataset. Subclasses offer
-    `_read_picture(raw_idx)` and `_read_labels()` ([N] int64, [N, D] float32, or None where there are none).
+    `_read_picture(raw_idx)`, `_checksum(raw_idx)` (of what the picture is read from) and `_read_labels()` ([N]
+    int64, [N, D] float32, or None where there are none).
     """
 
     def __init__(self, name: str, raw_shape: list[int], *, max_size: int | None = None,
@@ -48,8 +52,18 @@ class Dataset:
     def _read_picture(self, raw_idx: int) -> np.ndarray:
         raise NotImplementedError
 
+    def _checksum(self, raw_idx: int) -> int:
+        raise NotImplementedError
+
     def _read_labels(self) -> np.ndarray | None:
         raise NotImplementedError
+
+    def fingerprint(self, items: Iterable[int]) -> str:
+        """A hash of the pictures of these items, in their order; the same for the same pictures elsewhere."""
+        digest = hashlib.sha256(repr(self.image_shape).encode())
+        for idx in items:
+            digest.update(b'%d,%d;' % (self._checksum(int(self._raw_idx[idx])), self._xflip[idx]))
+        return digest.hexdigest()
 
     def close(self) -> None:
         pass
@@ -166,6 +180,9 @@ class ImageFolderDataset(Dataset):
                              f'expected {describe(self._shape)} as {self._names[0]}')
         return pixels.transpose(2, 0, 1)
 
+    def _checksum(self, raw_idx: int) -> int:
+        return self._archive.checksum(self._names[raw_idx])
+
     def _read_labels(self) -> np.ndarray | None:
         if LABELS_FILE not in self._archive.names:
             return None
@@ -235,9 +252,13 @@ class DemoDataset(Dataset):
             raise ValueError(f'demo data: found {found}, expected {DEMO} at resolution {size}')
         super().__init__(DEMO, [digits.NUM_CLASSES * digits.PER_CLASS, 3, size, size], max_size=max_size,
                          use_labels=use_labels, xflip=xflip, random_seed=random_seed)
+        self._source = zlib.crc32(pathlib.Path(digits.__file__).read_bytes())   # of what draws the pictures
 
     def _read_picture(self, raw_idx: int) -> np.ndarray:
         return digits.demo_picture(raw_idx).transpose(2, 0, 1)
+
+    def _checksum(self, raw_idx: int) -> int:
+        return raw_idx + self._source * 10 ** 6
 
     def _read_labels(self) -> np.ndarray:
         return np.array([digits.demo_class(index) for index in range(self._raw_shape[0])], np.int64)

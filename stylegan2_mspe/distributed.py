@@ -112,6 +112,15 @@ def share(value: T) -> T:
     return values[0]
 
 
+def gather(value: T) -> list[T]:
+    """The value of every process, in their order; each has to call it."""
+    values = [value]
+    if size() > 1:
+        values = [None] * size()
+        dist.all_gather_object(values, value)
+    return values
+
+
 @torch.no_grad()
 def average(tensors: Iterable[torch.Tensor]) -> None:
     """Sets each to its mean over all processes."""
@@ -164,8 +173,7 @@ def check(modules: Iterable[torch.nn.Module]) -> None:
             misc.check_ddp_consistency(module)
         except AssertionError as error:
             found.append(str(error))
-    told = [None] * size()
-    dist.all_gather_object(told, found)
+    told = gather(found)
     if any(told):
         raise ValueError(f'the processes have drifted apart, so nothing is written: {sum(told, [])[0]} '
                          '--resume=latest goes on from the newest state')

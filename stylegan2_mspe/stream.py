@@ -4,7 +4,7 @@ So a stream can start anywhere, with any number of processes reading ahead, and 
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -64,12 +64,18 @@ def batches(dataset, batch: int, *, seed: int, start: int, workers: int, pin_mem
     `workers` processes read ahead, 0 = this one reads. With several `replicas`, the share of `rank`. Raises
     what the dataset raises for a bad picture.
     """
+    order = Batches(len(dataset), batch, seed=seed, start=start, rank=rank, replicas=replicas)
+    return read(dataset, order, workers=workers, pin_memory=pin_memory)
+
+
+def read(dataset, order: Iterable[Sequence[int]], *, workers: int, pin_memory: bool = False,
+         ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """(pictures uint8 [N, C, H, W], labels float32 [N, label_dim]) of each of these batches of indices."""
     with warnings.catch_warnings():
         # More processes than cores are fine: they mostly wait.
         warnings.filterwarnings('ignore', message='This DataLoader will create')
         loader = torch.utils.data.DataLoader(
-            _Readable(dataset), batch_sampler=Batches(len(dataset), batch, seed=seed, start=start, rank=rank,
-                                                      replicas=replicas),
+            _Readable(dataset), batch_sampler=order,
             collate_fn=_collate, num_workers=workers, prefetch_factor=2 if workers else None,
             pin_memory=pin_memory,
             generator=torch.Generator())  # its own, so that making a loader draws nothing from the training's
