@@ -1,0 +1,77 @@
+"""What a metric sees pictures with: StyleGAN2's Inception and VGG16, a file of the user's, or the classifier of
+digits that is in the box.
+"""
+
+import functools
+import hashlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+
+from stylegan2_mspe import classifier, detector_file
+from stylegan2_mspe.similarity import grey
+
+DIGITS = 'digits'               # the classifier in the box: a kind, and a choice in place of the others
+KINDS = (*detector_file.URLS, DIGITS)
+ATTEMPTS = 3                    # of a download: a training is waiting
+
+
+class Detector(NamedTuple):
+    """A network that sees pictures, uint8 [N, C, H, W] with 1, 3 or 4 channels, of any size."""
+    name: str
+    sha256: str
+    filter: str                 # how pictures of other sizes are brought to its own
+    features: Callable[[torch.Tensor], torch.Tensor]                # -> [N, D]
+    probabilities: Callable[[torch.Tensor], torch.Tensor] | None    # -> [N, classes]
+    network: torch.nn.Module
+
+    def card(self) -> dict:
+        """What tells it from others."""
+        return dict(detector=self.name, sha256=self.sha256, filter=self.filter)
+
+
+def open_detector(kind: str, given: dict[str, str], device: torch.device) -> Detector:
+    """The detector of a kind, from the file given for the kind, or for all (''), if any.
+
+    `digits` in place of a file is the classifier in the box. Raises ValueError where it can't be had.
+    """
+    place = DIGITS if kind == DIGITS else given.get(kind) or given.get('')
+    if place == DIGITS:
+        return _digits(device)
+    return _torchscript(kind, detector_file.source(kind, place), device)
+
+
+@functools.lru_cache(maxsize=4)
+def _torchscript(kind: str, place: str, device: torch.device) -> Detector:
+    network, sha256 = detector_file.open_torchscript(place, device, attempts=ATTEMPTS)
+    seen = detector_file.options_of(network, return_features=True)
+    read = detector_file.options_of(network, no_output_bias=True)
+    name = kind if place == detector_file.URLS[kind] else f'{kind} of {place}'
+    return Detector(name, sha256, "the detector's own",
+                    lambda pictures: network(as_rgb(pictures), **seen).flatten(1),
+                    lambda pictures: network(as_rgb(pictures), **read), network)
+
+
+@functools.lru_cache(maxsize=2)
+def _digits(device: torch.device) -> Detector:
+    network = classifier.load_classifier(device=device)
+    sha256 = hashlib.sha256(classifier.BUNDLED.read_bytes()).hexdigest()
+    side = classifier.SIDE
+    return Detector('digit classifier', sha256, f'upper left quarter, bilinear with antialiasing to {side}x{side}',
+                    lambda pictures: network.features(digit_patches(pictures)),
+                    lambda pictures: network(digit_patches(pictures)).softmax(dim=1), network)
+
+
+def as_rgb(pictures: torch.Tensor) -> torch.Tensor:
+    """uint8 [N, 3, H, W]: grey ones are repeated; transparent ones lie on black."""
+    if pictures.shape[1] == 4:
+        opacity = pictures[:, 3:].float() / 255
+        return (pictures[:, :3] * opacity).round().to(torch.uint8)
+    return pictures.expand(-1, 3, -1, -1) if pictures.shape[1] == 1 else pictures
+
+
+def digit_patches(pictures: torch.Tensor) -> torch.Tensor:
+    """What the classifier of digits sees: the grey upper left quarter, where they are in training."""
+    height, width = (max(1, length // 2) for length in pictures.shape[2:])
+    return classifier.as_patches(grey(pictures[:, :, :height, :width].float() / 127.5 - 1))

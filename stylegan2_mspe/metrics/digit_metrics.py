@@ -1,0 +1,34 @@
+"""Metrics of networks of digits, by the classifier in the box: no download, and quick on a CPU."""
+
+import torch
+
+from stylegan2_mspe import quality
+from stylegan2_mspe.classifier import Judgement
+from stylegan2_mspe.metrics import samples
+from stylegan2_mspe.metrics.feature_metrics import FRECHET, NEIGHBOURS, frechet, neighbours
+from stylegan2_mspe.metrics.registry import register_metric
+from stylegan2_mspe.metrics.task import MetricTask
+
+PICTURES = 10000
+OURS = '; features of the digit classifier, not to be compared with those of Inception or VGG16'
+
+DIGITS = dict(pictures=PICTURES, detector='digits', sized=True)
+register_metric('fid_mnist', data=True, protocol=FRECHET + OURS, **DIGITS)(frechet)
+register_metric('pr_mnist', data=True, protocol=NEIGHBOURS + OURS, **DIGITS)(neighbours)
+
+
+@register_metric('acc_mnist', protocol='accuracy: part of the pictures that the digit classifier reads as '
+                 'their label or, without labels, reads with a confidence above 0.9; entropy of the classes '
+                 'it reads, of at most 3.32 bits', **DIGITS)
+def accuracy(task: MetricTask) -> dict[str, float]:
+    detector = task.detector()
+
+    def compute(part):
+        probabilities = detector.probabilities(samples.generated(task, part)).cpu()
+        return torch.cat([probabilities, samples.labels(task, part, None).cpu()], dim=1)
+
+    found = torch.cat(list(samples.in_order(task, task.request.pictures, compute, 'generated, batches')))
+    confidence, classes = found[:, :10].max(dim=1)
+    judged = quality.of_judgement(Judgement(classes, confidence))
+    right = float((classes == found[:, 10:].argmax(dim=1)).double().mean()) if task.G.c_dim else judged.confident
+    return {'': right, '_entropy': judged.entropy}

@@ -1,0 +1,94 @@
+"""Features of the dataset: computed once, and kept by what they were computed of."""
+
+import hashlib
+import json
+import os
+import warnings
+import zipfile
+
+import numpy as np
+import torch
+
+import dnnlib
+from stylegan2_mspe import distributed, stream
+from stylegan2_mspe.dataset import Dataset, construct_dataset
+from stylegan2_mspe.files import atomic_write
+from stylegan2_mspe.metrics import samples
+from stylegan2_mspe.metrics.detectors import Detector
+from stylegan2_mspe.metrics.feature_statistics import Features, collect
+from stylegan2_mspe.metrics.task import MetricTask
+
+VERSION = 1                     # of what is kept; raised when the numbers change
+READERS = 3                     # processes that read pictures for a GPU
+
+
+def open_reals(task: MetricTask) -> Dataset:
+    """The pictures to compare with: all of the source as they are, or those the network was trained with."""
+    kwargs = dict(task.dataset_kwargs)
+    if task.request.full:
+        kwargs.update(max_size=None, xflip=False)
+    return construct_dataset(**kwargs)
+
+
+def chosen(task: MetricTask, dataset: Dataset) -> np.ndarray:
+    """The items that are looked at: all, or as many as are generated, drawn at random, in their order."""
+    items, count = np.arange(len(dataset)), task.request.pictures
+    if task.request.full or count >= len(items):
+        return items
+    return np.sort(np.random.RandomState(task.seed).permutation(items)[:count])
+
+
+def real_features(task: MetricTask, detector: Detector, dataset: Dataset, keep: bool = False) -> Features:
+    """Features of the real pictures, those of an earlier time where they are the same; keep: each of them."""
+    items = chosen(task, dataset)
+    path = cache_path(dataset, items, detector) if distributed.is_first() else None
+    found = distributed.share(path and load(path, keep))
+    if found is None:
+        found = collect(_features(task, detector, dataset, items), keep)
+        if path:
+            save(path, found)
+    task.notes['real_pictures'] = found.count
+    return found
+
+
+def _features(task, detector, dataset, items):
+    """Features [n, D] of the items, in their order."""
+    own = [items[part.start:part.stop] for part in samples.own_parts(len(items)) if part]
+    cuda = task.device.type == 'cuda'
+    pictures = stream.read(dataset, own, workers=READERS if cuda else 0, pin_memory=cuda)
+    compute = lambda _: detector.features(next(pictures)[0].to(task.device))
+    return samples.in_order(task, len(items), compute, 'real pictures, batches')
+
+
+# ----- what is kept -----------------------------------------------------------------------------------------
+
+
+def cache_path(dataset: Dataset, items: np.ndarray, detector: Detector) -> str:
+    """Where the features of these pictures, as this detector sees them, are kept."""
+    key = json.dumps([VERSION, dataset.fingerprint(items), detector.name, detector.sha256, detector.filter])
+    name = f'{dataset.name}-{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz'
+    return dnnlib.make_cache_dir_path('gan-metrics', name)
+
+
+def load(path: str, keep: bool) -> Features | None:
+    """What `save` has kept; None where there is nothing, or not all that is needed."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            values = torch.from_numpy(file['values']) if keep else None
+            return Features(int(file['count']), torch.from_numpy(file['mean']),
+                            torch.from_numpy(file['covariance']), values)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def save(path: str, features: Features) -> None:
+    """Keeps them; a cache that can't be written is told of, no more."""
+    arrays = dict(count=features.count, mean=features.mean.numpy(), covariance=features.covariance.numpy())
+    if features.values is not None:
+        arrays['values'] = features.values.numpy()
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with atomic_write(path) as file:
+            np.savez(file, **arrays)
+    except OSError as error:
+        warnings.warn(f'statistics of the real pictures are not kept for the next time ({error})')

@@ -1,0 +1,87 @@
+"""The pictures that a metric looks at, generated and real, shared out among the processes.
+
+Sample i is the same whatever the batch and the number of processes: latent, label and noise are functions of
+(seed, i), and what is computed of the samples comes in their order, to every process.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+
+from stylegan2_mspe import chance, distributed, images, rendering
+from stylegan2_mspe.dataset import Dataset
+from stylegan2_mspe.metrics.task import MetricTask
+
+BATCH = 32                      # samples that one process works on at a time
+SEEDS = 10 ** 6                 # of generate.py, to each seed of a metric
+
+
+def own_parts(count: int) -> list[range]:
+    """The samples, of 0 … count - 1, that this process works on in each round; none in some, at the end."""
+    return [range(min(start, count), min(start + BATCH, count))
+            for start in range(BATCH * distributed.rank(), _whole(count), BATCH * distributed.size())]
+
+
+def _whole(count: int) -> int:
+    """As many samples as the rounds of all processes have room for."""
+    together = BATCH * distributed.size()
+    return -(-count // together) * together
+
+
+def in_order(task: MetricTask, count: int, compute: Callable[[range], torch.Tensor],
+             what: str) -> Iterator[torch.Tensor]:
+    """compute(samples) -> [n, ...], of all samples 0 … count - 1 in their order, on the CPU.
+
+    Each process computes a share, and gets all. what: they are, for the progress.
+    """
+    parts = own_parts(count)
+    for part in task.progress(parts, len(parts), f'{task.request.text}: {what}'):
+        found = compute(part).cpu() if part else None
+        yield from (each for each in distributed.gather(found) if each is not None)
+
+
+def seeds(task: MetricTask, samples: range) -> list[int]:
+    """The seeds with which generate.py draws the latents of these samples."""
+    return [(task.seed * SEEDS + index) % 2 ** 32 for index in samples]
+
+
+def labels(task: MetricTask, samples: range, dataset: Dataset | None) -> torch.Tensor:
+    """Labels [n, c_dim] as frequent as they are in the dataset, else all classes alike."""
+    if not task.G.c_dim:
+        return torch.zeros([len(samples), 0], device=task.device)
+    places = [np.random.RandomState([task.seed, index]).random_sample() for index in samples]
+    if dataset is None or dataset.label_dim != task.G.c_dim:
+        return rendering.class_labels(task.G, [int(place * task.G.c_dim) for place in places])
+    rows = np.stack([dataset.get_label(int(place * len(dataset))) for place in places])
+    return torch.from_numpy(rows).to(task.device)
+
+
+def generated(task: MetricTask, samples: range, dataset: Dataset | None = None) -> torch.Tensor:
+    """Pictures uint8 [n, C, H, W] of these samples on the task's canvas, rounded as `images.to_uint8` does.
+
+    Fewer at a time where memory is short. Raises ValueError where not even one fits.
+    """
+    size = task.request.size or (task.G.img_resolution,) * 2
+    batch = rendering.batch_that_fits(task.G, size, f'--metrics={task.request.text}', BATCH)
+    parts = [samples[start:start + batch] for start in range(0, len(samples), batch)]
+    return torch.cat([images_of(draw(task, part, dataset)) for part in parts])
+
+
+@torch.no_grad()
+def draw(task: MetricTask, samples: range, dataset: Dataset | None = None) -> torch.Tensor:
+    """The same as the network draws them, [n, C, H, W] in about [-1, 1]."""
+    z = torch.from_numpy(rendering.seed_latents(seeds(task, samples), task.G.z_dim)).to(task.device)
+    ws = task.G.mapping(z, labels(task, samples, dataset))
+    with noise(task, samples):
+        return rendering.render(task.G, ws, task.canvas, noise_mode='random')
+
+
+def noise(task: MetricTask, samples: range):
+    """A context in which noise_mode 'random' draws what belongs to these samples."""
+    return chance.each([chance.mixed(task.seed, index) for index in samples])
+
+
+def images_of(pictures: torch.Tensor) -> torch.Tensor:
+    """uint8, as picture files are, on the same device."""
+    return torch.from_numpy(images.to_uint8(pictures)).to(pictures.device)
