@@ -6,7 +6,7 @@ import importlib
 import re
 from collections.abc import Callable
 
-MODULES = ('feature_metrics', 'digit_metrics')     # that register metrics
+MODULES = ('feature_metrics', 'digit_metrics', 'shift_metrics')     # that register metrics
 COUNTED = re.compile(r'([a-z]+)([1-9]\d{0,4})k(\w*)')       # pr50k3_full is pr3, 50, full
 COMMON = ('fid50k_full', 'kid50k_full', 'pr50k3_full', 'is50k', 'fid50k', 'kid50k', 'pr50k3', 'fid@96x96')
 SIZED = re.compile(r'(?P<base>\w+)@(?P<height>[1-9]\d{0,4})x(?P<width>[1-9]\d{0,4})')

@@ -1,0 +1,52 @@
+"""The metrics by their names: of which seeds, how many, and that they are what the functions below them say."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from stylegan2_mspe import rendering, similarity
+from stylegan2_mspe.metrics import equivariance, noise_deviation, registry, samples
+from stylegan2_mspe.metrics.task import MetricTask
+from tests.drawn import make_generator
+
+
+@pytest.fixture(scope='module')
+def G():
+    return rendering.prepare(make_generator(), 'cpu')
+
+
+def compute(G, name, pictures, seed=0):
+    request = dataclasses.replace(registry.parse(name), pictures=pictures)
+    return request.metric.compute(MetricTask(G=G, request=request, seed=seed))
+
+
+@pytest.mark.parametrize('name, whole', [('eqt_int', True), ('eqt_frac', False)])
+def test_equivariance_has_a_number_for_either_place(G, name, whole, monkeypatch):
+    monkeypatch.setattr(samples, 'BATCH', 3)
+    found = compute(G, name, 5, seed=2)
+    assert list(found) == ['', '_plane'] and len(set(found.values())) == 2
+    for ending, place in (('', 'circle'), ('_plane', 'plane')):
+        errors = equivariance.translation_errors(G, range(2_000_000, 2_000_005), place=place, whole=whole)
+        assert found[ending] == pytest.approx(equivariance.decibels(errors), abs=1e-3)
+    assert registry.parse(name.replace('_', '50k_')).pictures == 50000
+
+
+def test_shift_similarity_goes_right_and_down_to_half_the_picture(G):
+    found, means = compute(G, 'shift_sim', 3), []
+    still = rendering.render(G, rendering.seed_ws(G, range(3)))
+    for shift in [(0, distance) for distance in range(1, 9)] + [(distance, 0) for distance in range(1, 9)]:
+        moved = rendering.render(G, rendering.seed_ws(G, range(3)), rendering.request_canvas(16, shift=shift))
+        back = moved.roll((-shift[0], -shift[1]), (2, 3))
+        pair = (similarity.grey(each)[:, :8, :8] for each in (still, back))
+        means.append(similarity.similarity(*pair).mean())
+    assert found[''] == pytest.approx(float(np.mean(means)), abs=1e-5)
+    assert found['_worst'] == pytest.approx(float(min(means)), abs=1e-5) and found['_worst'] < found['']
+
+
+def test_noise_deviation_is_the_mean_of_its_seeds(G, monkeypatch):
+    monkeypatch.setattr(noise_deviation.noise_deviation, '__defaults__', (4, 0, 25))
+    wanted = [noise_deviation.noise_deviation(G, rendering.seed_ws(G, [seed]), seed=seed).mean()
+              for seed in range(3)]
+    assert compute(G, 'noise_std', 3) == {'': pytest.approx(float(torch.stack(wanted).mean()), rel=1e-6)}
