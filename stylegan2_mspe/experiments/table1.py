@@ -17,7 +17,7 @@ from stylegan2_mspe.quality import Quality
 
 ROLES = ('baseline', 'sspe', 'mspe', 'mspe-resize')
 SCALES = (1, 1.5, 2)
-BY, AS_GOOD = 2, 1.1            # what is asked for here: the distance to the others, and to the baseline at 1x
+BY, AS_GOOD = 2, 1.1            # what is asked for: the lead over the others, and the baseline at 1x
 SHOWN = (0, 2)                  # seeds of the pictures
 
 Distance = Callable[[torch.nn.Module, tuple[int, int] | None], float]   # of (G, (height, width)), None = 1x
@@ -31,7 +31,8 @@ class Row:
     fid: list[float]
 
     def sentence(self) -> str:
-        found = ', '.join(f'{fid:.4g} at {height}x{width}' for fid, (height, width) in zip(self.fid, self.sizes))
+        pairs = zip(self.fid, self.sizes)
+        found = ', '.join(f'{fid:.4g} at {height}x{width}' for fid, (height, width) in pairs)
         return f'{self.network}: FID {found}.'
 
 
@@ -87,8 +88,9 @@ def plot(rows: Sequence[Row]) -> Image.Image:
     """FID against the scale, a curve for each network."""
     curves = {row.network: (SCALES, row.fid) for row in rows}
     highest = max(max(row.fid) for row in rows)
-    return plots.line_plot(curves, title='Pictures of other sizes', x_label='size, 1 = trained', y_label='FID',
-                           x_ticks=SCALES, y_range=(0, highest * 1.05 or 1), legend='top left')
+    return plots.line_plot(curves, title='Pictures of other sizes', x_label='size, 1 = trained',
+                           y_label='FID', x_ticks=SCALES, y_range=(0, highest * 1.05 or 1),
+                           legend='top left')
 
 
 def samples(networks: Mapping[str, torch.nn.Module]) -> Image.Image:

@@ -91,7 +91,7 @@ def translation_errors(G: torch.nn.Module, seeds: Sequence[int], *, place: str, 
 
 
 def decibels(errors: np.ndarray) -> float:
-    """EQ-T of `translation_errors` [N, 2], of all numbers alike; at most CEILING. NaN where there are none."""
+    """EQ-T of `translation_errors` [N, 2], all numbers alike; at most CEILING, NaN where there are none."""
     total, count = np.sum(errors, axis=0, dtype=np.float64)
     if count == 0:
         return math.nan

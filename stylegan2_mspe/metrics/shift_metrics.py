@@ -41,8 +41,8 @@ def _equivariance(task: MetricTask, whole: bool) -> dict[str, float]:
 
 @register_metric('shift_sim', pictures=1000,
                  protocol='Eq. C of grey patches of half the trained size, the one at the upper left against '
-                          'where circular shifts right and down, by 1/16 to 1/2 of the size, should have moved '
-                          'it, stored noise; mean, and (_worst) the mean of the worst shift')
+                          'where circular shifts right and down, by 1/16 to 1/2 of the size, should have '
+                          'moved it, stored noise; mean, and (_worst) the mean of the worst shift')
 def shift_sim(task: MetricTask) -> dict[str, float]:
     """Similarity to itself of what is moved."""
     step = max(1, task.G.img_resolution // PARTS)
@@ -56,7 +56,7 @@ def shift_sim(task: MetricTask) -> dict[str, float]:
 
 
 @register_metric('noise_std', pictures=32,
-                 protocol=f'standard deviation of grey pixels over {MAPS} noise maps, in levels of 255 (Fig. 4)')
+                 protocol=f'standard deviation of grey pixels over {MAPS} noise maps, of 255 levels (Fig. 4)')
 def noise_std(task: MetricTask) -> dict[str, float]:
     """How much of pictures is left to the noise."""
     def deviations(those):

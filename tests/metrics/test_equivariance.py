@@ -52,7 +52,7 @@ def measure(paint, seeds=range(20), **how):
 @pytest.mark.parametrize('place', ['circle', 'plane'])
 def test_a_painter_of_the_world_is_equivariant(place):
     assert measure(waves, place=place, whole=True) == equivariance.CEILING
-    # Waves of 16 pixels and more through a Lanczos filter of three lobes: some hundredths of the range at most
+    # Waves of 16 pixels and more, by a Lanczos filter of three lobes: off by hundredths of the range at most
     assert measure(waves, place=place, whole=False) > 50
 
 
@@ -74,7 +74,8 @@ def test_a_painter_of_the_screen_is_not(monkeypatch):
 def test_shifting_is_lanczos_interpolation():
     """Against the filter as it is written, one pixel at a time."""
     row = np.random.RandomState(0).standard_normal(13)
-    matrices, known = equivariance.shifting(torch.tensor([1.25, -0.6, 3.0], dtype=torch.float64), 13, wrap=False)
+    distances = torch.tensor([1.25, -0.6, 3.0], dtype=torch.float64)
+    matrices, known = equivariance.shifting(distances, 13, wrap=False)
     for shift, matrix, valid in zip((1.25, -0.6, 3.0), matrices.numpy(), known.tolist()):
         for new in range(13):
             old = new - shift

@@ -1,4 +1,4 @@
-"""The metrics by their names: of which seeds, how many, and that they are what the functions below them say."""
+"""The metrics by their names: of which seeds they are, and what of those."""
 
 import dataclasses
 
