@@ -227,6 +227,17 @@ def finished(data, tmp_path_factory):
     return run_dir, training, said, shown
 
 
+def test_tensorboard_shows_what_the_statistics_say(finished):
+    pytest.importorskip('tensorboard')
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(finished[0])).Reload()
+    lines = [json.loads(line) for line in (finished[0] / 'stats.jsonl').read_text().splitlines()]
+    for name in ('Progress/tick', 'Loss/scores/fake'):
+        shown = [event.value for event in events.Scalars(name)]
+        assert shown == pytest.approx([line[name]['mean'] for line in lines if name in line])
+
+
 def test_files_of_a_run(finished):
     run_dir, training, said, shown = finished
     assert {path.name for path in run_dir.iterdir()} >= {

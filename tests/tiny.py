@@ -3,6 +3,7 @@
 
 import dataclasses
 import json
+import os
 
 import numpy as np
 import torch
@@ -80,6 +81,11 @@ def differences(first, second, path='') -> list[str]:
             for each in differences(*pair, f'{path}/{index}')
         ]
     return [] if type(first) is type(second) and first == second else [path]
+
+
+def files(run_dir) -> set[str]:
+    """Names in a run folder but TensorBoard's, which are there where it is installed."""
+    return {name for name in os.listdir(run_dir) if not name.startswith('events.')}
 
 
 def stats_lines(run_dir) -> list[dict]:

@@ -1,7 +1,6 @@
 """Training: a run that is resumed, or divided otherwise, ends with the same weights; what a run leaves."""
 
 import dataclasses
-import os
 import time
 
 import numpy as np
@@ -84,8 +83,8 @@ def test_smaller_passes_train_alike(config, tmp_path):
 
 def test_what_a_run_leaves(config, tmp_path):
     built = run(config, tmp_path / 'run')
-    assert sorted(os.listdir(tmp_path / 'run')) == sorted([
-        'fakes000000.png', 'network-snapshot-000000.safetensors', 'reals.png', 'stats.jsonl', ENDING])
+    assert tiny.files(tmp_path / 'run') == {
+        'fakes000000.png', 'network-snapshot-000000.safetensors', 'reals.png', 'stats.jsonl', ENDING}
     lines = tiny.stats_lines(tmp_path / 'run')
     assert [line['Progress/tick']['mean'] for line in lines] == [0, 1, 2, 3]
     assert [line['Loss/noise']['num'] for line in lines] == [4, 12, 12, 8]

@@ -106,7 +106,7 @@ def test_a_run(program, tmp_path, data):
     code, out, err = program(f'--data={data}', *SMALL, '--desc=first', '--seed=4')
     assert code == 0, err
     run_dir = tmp_path / 'training-runs' / '00000-tiny-mspe-small-kimg0.04-batch8-cbase128-cmax8-first'
-    assert {path.name for path in run_dir.iterdir()} == {
+    assert tiny.files(run_dir) == {
         'training_options.json',
         'log.txt',
         'reals.png',
