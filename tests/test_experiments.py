@@ -8,19 +8,10 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from stylegan2_mspe import classifier, default_network, legacy, networks, quality
+from stylegan2_mspe import classifier, default_network, legacy, quality
 from stylegan2_mspe.experiments import curves, fig2, fig4, fig_a
-from tests.golden import fill
+from tests.reproduced import BAD, GOOD, make_generator, reproduced
 from tools import reproduce
-
-GOOD = quality.Quality(10, [0.1] * 10, 0.9, 0.95, 3.32)
-BAD = quality.Quality(10, [1.0] + [0.0] * 9, 0.9, 0.95, 0.0)
-
-
-def make_generator(pe):
-    torch.manual_seed(0)
-    kwargs = dict(channel_base=256, channel_max=8, pe=pe)
-    return fill(networks.Generator(8, 0, 8, 64, 1, synthesis_kwargs=kwargs), seed=3)
 
 
 @pytest.fixture
@@ -32,13 +23,6 @@ def G():
 def judge():
     torch.manual_seed(0)
     return classifier.DigitClassifier().eval()
-
-
-def reproduced(tmp_path, *command):
-    """Runs tools/reproduce.py: what it printed, and the numbers it wrote."""
-    result = CliRunner().invoke(reproduce.main, [*command, f'--outdir={tmp_path}'], catch_exceptions=False)
-    assert result.exit_code == 0
-    return result.output, json.loads((tmp_path / f'{command[0]}.json').read_text())
 
 
 def test_fig2_measures_every_shift_in_both_directions(G, judge, monkeypatch):

@@ -8,11 +8,15 @@ import click
 if not __package__:     # started as `python tools/reproduce.py`
     sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 from tools import cli  # noqa: E402
-from tools.reproducing import canvases, diffusion, digits, inversion, training  # noqa: E402
+from tools.reproducing import canvases, diffusion, digits, inversion, tables, training  # noqa: E402
 
 EXPERIMENTS = (
-    digits.quality, digits.fig2, digits.fig4, digits.fig_a,
-    inversion.fig5, diffusion.fig9, canvases.canvas, training.curves,
+    digits.quality, digits.fig1, digits.fig2, digits.fig4, digits.fig_a, digits.fig_b,
+    inversion.fig5,
+    canvases.canvas, canvases.fig6, canvases.fig7, canvases.fig8, canvases.fig_d,
+    diffusion.fig9,
+    tables.table1, tables.table2,
+    training.curves,
 )
 
 

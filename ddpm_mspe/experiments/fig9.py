@@ -15,6 +15,7 @@ from ddpm_mspe.unet_file import Saved
 from stylegan2_mspe import images, plots, quality
 from stylegan2_mspe.classifier import DigitClassifier, as_patches
 from stylegan2_mspe.digits import RESOLUTION
+from stylegan2_mspe.experiments import markdown
 from stylegan2_mspe.experiments.claims import Claim, needs, settled
 from stylegan2_mspe.experiments.held_out import Digits
 from stylegan2_mspe.pe import Canvas
@@ -165,7 +166,7 @@ def plot(places: Sequence[Place]) -> Image.Image:
 
 def table(places: Sequence[Place]) -> list[str]:
     """A Markdown table: networks by times."""
-    lines = [['', *(f't = {t}' for t in TIMES)], ['---'] * (len(TIMES) + 1)]
+    lines = []
     for name in dict.fromkeys(each.network for each in places):
         own = [each for each in places if each.network == name]
         alike = ['' if each.similarity is None else f'{each.similarity:.3f} ± {each.error:.3f}'
@@ -173,7 +174,7 @@ def table(places: Sequence[Place]) -> list[str]:
         lines += [[f'{name}, in its quarter', *(f'{each.stays:.0%}' for each in own)],
                   [f"{name}, in the training's", *(f'{each.moved:.0%}' for each in own)],
                   [f'{name}, similarity', *alike]]
-    return ['| ' + ' | '.join(line) + ' |' for line in lines]
+    return markdown.table(['', *(f't = {t}' for t in TIMES)], lines)
 
 
 # ----- what is claimed --------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from PIL import Image
 
 from stylegan2_mspe import digits, images, quality
 from stylegan2_mspe.classifier import DigitClassifier, as_patches
+from stylegan2_mspe.experiments import markdown
 from stylegan2_mspe.experiments.backgrounds import KINDS, background
 from stylegan2_mspe.experiments.claims import Claim, good_networks, needs, settled
 from stylegan2_mspe.experiments.held_out import Digits
@@ -148,10 +149,9 @@ def table(scores: Sequence[Score]) -> list[str]:
     names = list(dict.fromkeys(each.place for each in scores))
     cells = {(each.network, each.place): f'{each.psnr:.1f} ± {each.error:.1f} ({each.agreement:.0%})'
              for each in scores}
-    lines = [['PSNR in the patch, dB (read as it is)', *names], ['---'] * (len(names) + 1)]
-    lines += [[name, *(cells[name, place] for place in names)]
-              for name in dict.fromkeys(each.network for each in scores)]
-    return ['| ' + ' | '.join(line) + ' |' for line in lines]
+    return markdown.table(['PSNR in the patch, dB (read as it is)', *names],
+                          [[name, *(cells[name, place] for place in names)]
+                           for name in dict.fromkeys(each.network for each in scores)])
 
 
 # ----- where the place has to be found ----------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What networks of digits draw, there and elsewhere: quality, Fig. 2, 4 and A."""
+"""What networks of digits draw, there and elsewhere: quality, Fig. 1, 2, 4, A and B."""
 
 import dataclasses
 
@@ -11,6 +11,44 @@ def quality(asked, seeds):
     """How often a network draws each class, and how surely a digit."""
     found = asked.judge(asked.networks(), seeds)
     return Report({}, {}, [f'{label}: {each.sentence()}.' for label, each in found.items()], qualities=found)
+
+
+@experiment('fig1', networks(), seeds(256))
+def fig1(asked, seeds):
+    """Digits asked for elsewhere: have they moved, are they stuck, are they destroyed?
+
+    Needs networks baseline, sspe, mspe and mspe-plus.
+    """
+    from stylegan2_mspe.experiments import fig1
+    return fates(asked, seeds, fig1.SHIFTS, fig1.SHIFTS, fig1.SHOWN)
+
+
+@experiment('figB', networks(), seeds(128))
+def fig_b(asked, seeds):
+    """The same at many places all round the circle, with more latents shown.
+
+    Needs networks baseline, sspe, mspe and mspe-plus.
+    """
+    from stylegan2_mspe.experiments import fig1
+
+    places = fig1.scattered(fig1.PLACES)
+    return fates(asked, seeds, places, places[:fig1.COLUMNS], fig1.SHOWN_MORE)
+
+
+def fates(asked, seeds, shifts, columns, shown) -> Report:
+    """What becomes of digits after shifts, of which the columns are shown."""
+    from stylegan2_mspe.experiments import fig1
+    from stylegan2_mspe.experiments.claims import good_networks
+
+    networks = asked.networks(fig1.ROLES)
+    found = fig1.measure(networks, shifts, range(seeds), asked.classifier,
+                         batches('batches', seeds, len(networks)))
+    qualities = asked.judge(networks)
+    numbers = dict(means=fig1.means(found), means_across=fig1.means(found, across=True),
+                   fates=[dataclasses.asdict(each) for each in found])
+    return Report(numbers,
+                  {'': fig1.picture(networks, columns, shown)}, fig1.summary(found),
+                  [good_networks(qualities), *fig1.claims(found, qualities)], qualities)
 
 
 @experiment('fig2', networks(), seeds(1000))

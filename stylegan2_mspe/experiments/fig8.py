@@ -1,0 +1,77 @@
+"""Fig. 8: extrapolation. Pictures of other sizes and aspect ratios, by coordinates beyond the trained ones.
+
+The world goes on to all sides of the trained picture (Sec. 4.3). Is the digit in it still what it was, and is
+what has been drawn around it black, as all of the training's pictures are beside their digit?
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import torch
+from PIL import Image
+
+from stylegan2_mspe.experiments import kept
+from stylegan2_mspe.experiments.claims import Claim
+from stylegan2_mspe.experiments.sheets import sheet
+from stylegan2_mspe.experiments.views import Box, View
+from stylegan2_mspe.framing import frame
+from stylegan2_mspe.pe import Canvas
+from stylegan2_mspe.quality import Quality
+
+ROLES = ('baseline', 'sspe', 'mspe', 'mspe-plus')
+SCALES = ((1, 1.5), (1, 2), (1.5, 1), (2, 1), (2, 2))   # of height and width: how much of the world
+SHOWN = (0, 1, 2, 3)                                    # seeds in the picture
+
+
+def extended(resolution: int) -> dict[str, Canvas]:
+    """More of the world, shared between both sides, by its size."""
+    boxes = [(round(resolution * y), round(resolution * x)) for y, x in SCALES]
+    return {f'{box[0]}x{box[1]}': frame(resolution, box, wrap=False) for box in boxes}
+
+
+@dataclasses.dataclass(frozen=True)
+class Around:
+    """What one network draws on one canvas beside the quarter with the digit."""
+    network: str
+    view: str
+    ink: float                          # part of the canvas's ink, mean over seeds
+
+    def sentence(self) -> str:
+        return f'{self.network}, {self.view}: {self.ink:.0%} of the ink is not in the quarter with the digit'
+
+
+def views(resolution: int) -> dict[str, View]:
+    """The trained digit, wherever its part of the world has come to; then the whole picture, for its ink."""
+    side, found = resolution // 2, {}
+    for name, canvas in extended(resolution).items():
+        top, left = (canvas.height - resolution) // 2, (canvas.width - resolution) // 2
+        found[name] = View(canvas, [Box(top, left, side, side), Box(0, 0, canvas.height, canvas.width)])
+    return found
+
+
+def measure(networks: Mapping[str, torch.nn.Module], *how) -> tuple[list[kept.Kept], list[Around]]:
+    """The digits, and what is around them; `how` as in `kept.measure`."""
+    digits, around = [], []
+    for each in kept.measure(networks, views, *how):
+        digit, whole = ({field: getattr(each, field)[box:box + 1] for field in kept.BY_BOX}
+                        for box in (0, 1))
+        digits.append(dataclasses.replace(each, **digit))
+        canvas = views(networks[each.network].img_resolution)[each.view]
+        inside, total = (ink['ink'][0] * box.height * box.width
+                         for ink, box in zip((digit, whole), canvas.boxes))
+        around.append(Around(each.network, each.view, 1 - inside / total if total > 0 else 0.0))
+    return digits, around
+
+
+def claims(found: Sequence[kept.Kept], qualities: dict[str, Quality]) -> list[Claim]:
+    """What the figure shows of MS-PE, and that it is its doing."""
+    sizes = list(dict.fromkeys(each.view for each in found))
+    return [kept.most("most of MS-PE's digits stay what they are on canvases of other sizes (Fig. 8)", found,
+                      'mspe', sizes, qualities),
+            kept.more("more of MS-PE's digits do than of the baseline's", found, 'mspe', ['baseline'], sizes,
+                      qualities)]
+
+
+def picture(networks: Mapping[str, torch.nn.Module]) -> Image.Image:
+    """The same latents on the trained canvas and on larger ones."""
+    return sheet(networks, SHOWN, lambda size: {'trained': None, **extended(size)}, 'More of the world')

@@ -1,0 +1,191 @@
+"""Fig. 1, 6, 7, 8, B and D: where digits are looked for, numbers worked out by hand, each command once."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from stylegan2_mspe import legacy, quality
+from stylegan2_mspe.classifier import Judgement
+from stylegan2_mspe.experiments import fig1, fig6, fig7, fig8, kept, markdown
+from stylegan2_mspe.experiments.views import Seen, shifted_view
+from tests.reproduced import BAD, GOOD, make_generator, reproduced
+
+VIEWS = {
+    'fig1': lambda R: {str(shift): shifted_view(R, *shift) for shift in fig1.SHIFTS},
+    'figB': lambda R: {str(shift): shifted_view(R, *shift) for shift in fig1.scattered(24, R)},
+    'fig6': fig6.views, 'figD': fig6.more_views, 'fig7': fig7.views, 'fig8': fig8.views,
+}
+
+
+@pytest.mark.parametrize('figure', VIEWS)
+def test_a_box_shows_the_quarter_with_the_digit(figure):
+    """Whatever the canvas: the world positions of a box's pixels are those of the quarter, row by row."""
+    for name, view in VIEWS[figure](64).items():
+        boxes = view.boxes[:1] if figure == 'fig8' else view.boxes
+        for top, left, height, width in boxes:
+            for axis, start, length in ((view.canvas.rows, top, height), (view.canvas.cols, left, width)):
+                places = (torch.arange(start, start + length) % axis.length) + 0.5
+                wanted = (torch.arange(length) + 0.5) * 32 / length
+                torch.testing.assert_close(axis.world(places), wanted.double(), msg=f'{name}, {start}')
+
+
+def test_canvases_are_of_the_sizes_they_are_named_by():
+    for views in (fig6.views, fig6.more_views, fig8.views):
+        for name, view in views(64).items():
+            assert name == f'{view.canvas.height}x{view.canvas.width}'
+    assert [len(view.boxes) for view in fig7.views(64).values()] == [3, 3, 4]
+    assert all(view.boxes[1] == (0, 0, view.canvas.height, view.canvas.width)
+               for view in fig8.views(64).values())
+
+
+def test_scattered_places_are_new_to_the_coarsest_level():
+    places = fig1.scattered(200)
+    assert places == fig1.scattered(200) and all(down % 16 or right % 16 for down, right in places)
+    assert np.ptp(places, axis=0).min() > 55
+
+
+# ----- fates and what is kept, by hand ----------------------------------------------------------------------
+
+
+def seen_as(**values):
+    """What `look` returns, where it always sees this."""
+    fields = dict(similarity=[[0.]], ink=[[0.]], classes=[[0]], confidence=[[0.]],
+                  standard=Judgement(torch.tensor([0]), torch.tensor([1.])))
+    return lambda *_: Seen(**{name: values.get(name, default) if name == 'standard' else
+                              np.array(values.get(name, default)) for name, default in fields.items()})
+
+
+def test_fates_by_hand(monkeypatch):
+    """Four seeds: one moved, one is stuck, one is another digit elsewhere, one was no digit before."""
+    monkeypatch.setattr(fig1, 'look', seen_as(
+        similarity=[[.8, .1, .7, .9], [.2, .9, .1, .1]], classes=[[1, 5, 4, 4], [5, 2, 5, 5]],
+        confidence=[[.95, .95, .99, .99], [.95, .92, .2, .2]],
+        standard=Judgement(torch.tensor([1, 2, 3, 4]), torch.tensor([.95, .99, .91, .5]))))
+    [fate] = fig1.measure({'mspe': make_generator('mspe')}, [(24, 24)], range(4), None)
+    third = pytest.approx(1 / 3)
+    assert fate == fig1.Fate('mspe', (24, 24), 3, False, third, third, third)
+    monkeypatch.setattr(fig1, 'look', seen_as(     # the digit is read in both boxes, which overlap
+        similarity=[[.6], [.7]], classes=[[0], [0]], confidence=[[.95], [.95]]))
+    [fate] = fig1.measure({'mspe': make_generator('mspe')}, [(0, 40)], [0], None)
+    assert (fate.moved, fate.stuck, fate.destroyed, fate.across) == (0, 1, 0, True)
+    monkeypatch.setattr(fig1, 'look', seen_as(
+        similarity=[[.6], [.7]], classes=[[0], [0]], confidence=[[.95], [.95]],
+        standard=Judgement(torch.tensor([0]), torch.tensor([.5]))))
+    [fate] = fig1.measure({'mspe': make_generator('mspe')}, [(0, 8)], [0], None)
+    assert (fate.digits, fate.moved, fate.stuck, fate.destroyed) == (0, 0, 0, 0)
+
+
+def fates(**moved):
+    return [fig1.Fate(name, (0, 8), 9, across, share, 0.1, 0.9 - share) for name, shares in moved.items()
+            for across, share in zip((False, False, True), shares)]
+
+
+def test_fig1_claims():
+    found = fates(mspe=(0.5, 0.7, 0.1), baseline=(0.1, 0.2, 0.9))
+    assert fig1.means(found)['mspe'] == pytest.approx((0.6, 0.1, 0.3))
+    assert fig1.means(found, across=True)['baseline'] == pytest.approx((0.9, 0.1, 0))
+    assert fig1.summary(found)[2:] == [
+        '| mspe | 60% | 10% | 30% |', '| baseline | 15% | 10% | 75% |',
+        '| mspe, across the border | 10% | 10% | 80% |', '| baseline, across the border | 90% | 10% | 0% |']
+    good = dict(mspe=GOOD, baseline=GOOD)
+    assert [claim.holds for claim in fig1.claims(found, good)] == [True] * 3
+    assert [claim.holds for claim in fig1.claims(found, dict(good, mspe=BAD))] == [True, None, None]
+    turned = fates(mspe=(0.2, 0.2, 0.2), baseline=(0.6, 0.6, 0.6))
+    assert [claim.holds for claim in fig1.claims(turned, good)] == [False] * 3
+    alone = fig1.claims(fates(mspe=(0.6, 0.6, 0.6)), good)
+    assert [claim.holds for claim in alone] == [None, True, None]
+    assert alone[2].found == 'needs --network baseline=FILE'
+
+
+def test_kept_digits_by_hand(monkeypatch):
+    """Three boxes in two views, two seeds."""
+    monkeypatch.setattr(kept, 'look', seen_as(
+        similarity=[[.2, .4], [.5, .5], [1, 0]], ink=[[.1, .3], [0, 0], [.5, 0]],
+        classes=[[7, 3], [7, 7], [3, 3]], confidence=[[.95, .2], [.95, .95], [.1, .1]],
+        standard=Judgement(torch.tensor([7, 3]), torch.tensor([1., 1.]))))
+    two_and_one = lambda R: dict(a=fig7.View(None, [None, None]), b=fig7.View(None, [None]))
+    a, b = kept.measure({'mspe': make_generator('mspe')}, two_and_one, range(2), None)
+    assert (a.network, a.view, b.view) == ('mspe', 'a', 'b')
+    assert a.similarity == pytest.approx([.3, .5]) and a.error == pytest.approx([.1, 0])
+    assert (a.kept, a.sure) == ([1, .5], [.5, 1]) and a.ink == pytest.approx([.2, 0])
+    assert (b.kept, b.sure, b.ink, b.error) == ([.5], [0], [.25], [pytest.approx(.5)])
+    assert kept.summary([a, b])[2] == '| mspe | 100% (0.30), 50% (0.50) | 50% (0.50) |'
+
+
+def kept_as(**shares):
+    """name -> the parts that kept their class in views a and b."""
+    return [kept.Kept(name.replace('_', '-'), view, [0.5], [0.], [share], [0.], [0.])
+            for name, pair in shares.items() for view, share in zip('ab', pair)]
+
+
+def test_claims_of_what_is_kept():
+    good = {name: GOOD for name in ('mspe', 'baseline', 'sspe', 'mspe-resize')}
+    ordered = kept_as(mspe=(.6, .8), baseline=(.7, .5), sspe=(.1, .1), mspe_resize=(.9, .6))
+    assert [claim.holds for claim in fig6.claims(ordered, good)] == [True] * 3
+    assert '70% of mspe, 60% of baseline, 10% of sspe' in fig6.claims(ordered, good)[0].found
+    for module in (fig7, fig8):
+        assert [claim.holds for claim in module.claims(ordered, good)] == [True] * 2
+        assert [claim.holds for claim in module.claims(ordered, dict(good, baseline=BAD))] == [True, None]
+    turned = kept_as(mspe=(.5, .6), baseline=(.7, .5), sspe=(.1, .1), mspe_resize=(.5, .6))
+    assert [claim.holds for claim in fig6.claims(turned, good)] == [False] * 3
+    assert [claim.holds for claim in fig8.claims(turned, good)] == [False] * 2
+    alone = fig6.claims(kept_as(mspe=(.6, .8)), good)
+    assert [claim.holds for claim in alone] == [None, True, None]
+    assert alone[0].found == 'needs --network baseline=FILE and sspe=FILE'
+
+
+def test_ink_around_a_digit_by_hand(monkeypatch):
+    """64x128: a quarter with 1024 pixels of 0.5, all of it 8192 of 0.125: half of the ink is around."""
+    monkeypatch.setattr(fig8, 'SCALES', ((1, 2),))
+    monkeypatch.setattr(kept, 'look', seen_as(
+        similarity=[[.5], [.1]], ink=[[.5], [.125]], classes=[[0], [1]], confidence=[[1.], [1.]]))
+    digits, around = fig8.measure({'mspe': make_generator('mspe')}, range(1), None)
+    assert around == [fig8.Around('mspe', '64x128', 0.5)] and '50% of the ink' in around[0].sentence()
+    assert (digits[0].kept, digits[0].similarity, digits[0].ink) == ([1], [.5], [.5])
+
+
+def test_a_markdown_table():
+    assert markdown.table(['', 'a'], [['b', '1']]) == ['|  | a |', '| --- | --- |', '| b | 1 |']
+
+
+# ----- the commands -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    monkeypatch.setattr(quality, 'SEEDS', 2)
+    monkeypatch.setattr(legacy, 'load_network_pkl', lambda file: {'G_ema': make_generator(file[:4])})
+    for module, values in {fig1: dict(SHIFTS=((0, 24),), PLACES=3, SHOWN=(0,), SHOWN_MORE=(0,), COLUMNS=2),
+                           fig6: dict(SCALES=((1.5, 1.5),), MORE=((1, 1.5),), SHOWN=(0,), SHOWN_MORE=(0,)),
+                           fig7: dict(TIMES=dict(right=(1, 2)), SHOWN=(0,)),
+                           fig8: dict(SCALES=((1, 1.5),), SHOWN=(0,))}.items():
+        for name, value in values.items():
+            monkeypatch.setattr(module, name, value)
+
+
+@pytest.mark.parametrize('figure', ['fig1', 'figB'])
+def test_fates_commands(figure, tiny, tmp_path):
+    output, numbers = reproduced(tmp_path, figure, '--network=mspe=mspe.pkl', '--network=baseline=none.pkl',
+                                 '--seeds=2')
+    assert 'destroyed' in output and 'Not settled: more of MS-PE' in output
+    count = dict(fig1=1, figB=3)[figure]
+    assert [each['network'] for each in numbers['fates']] == ['mspe'] * count + ['baseline'] * count
+    assert numbers['networks'] == dict(mspe='mspe.pkl', baseline='none.pkl') and numbers['seeds'] == 2
+    assert numbers['quality']['mspe']['seeds'] == 2 and len(numbers['claims']) == 4
+    assert Image.open(tmp_path / f'{figure}.png').height > 2 * 128
+
+
+@pytest.mark.parametrize('figure', ['fig6', 'fig7', 'fig8', 'figD'])
+def test_commands_of_what_is_kept(figure, tiny, tmp_path):
+    output, numbers = reproduced(tmp_path, figure, '--network=mspe=mspe.pkl', '--network=sspe=sspe.pkl',
+                                 '--seeds=2')
+    assert '| class kept (similarity) |' in output and 'Not settled: ' in output
+    assert [each['network'] for each in numbers['kept']] == ['mspe', 'sspe']
+    assert all(len(each['kept']) == (2 if figure == 'fig7' else 1) for each in numbers['kept'])
+    assert ('around' in numbers) == (figure == 'fig8') and numbers['quality']['sspe']['good'] is False
+    with Image.open(tmp_path / f'{figure}.png') as picture:
+        assert picture.height > 2 * 128 and picture.width > (64 + 96) * 2
+    assert set(dataclasses.asdict(kept_as(mspe=(1, 1))[0])) == numbers['kept'][0].keys()
