@@ -23,8 +23,8 @@ def detector_files(context, parameter, values):
 
 DETECTOR = click.option('--detector', metavar='[KIND=]FILE', multiple=True, callback=detector_files,
                         help='What sees the pictures: TorchScript files of inception and vgg16, or digits, '
-                             'the classifier in the box  [default: digits where the others would have to be '
-                             'downloaded]')
+                             'the classifier in the box  [default: digits, for pictures as small as those, '
+                             'where the others would have to be downloaded]')
 
 
 @experiment('table1', networks(), DATA, PICTURES, DETECTOR)
@@ -35,14 +35,15 @@ def table1(asked, data, thousands, detector):
     """
     from stylegan2_mspe.experiments import table1
 
-    networks, scores = asked.networks(table1.ROLES), Scores(data, detector, ['inception'])
+    networks = asked.networks(table1.ROLES)
+    scores = Scores(networks, data, detector, ['inception'])
 
     def distance(G, size):
         at = '' if size is None else f'@{size[0]}x{size[1]}'
         return scores(G, f'fid{thousands}k{at}')[0]
     rows = table1.measure(networks, distance)
     pictures = {'': table1.plot(rows), '-samples': table1.samples(networks)}
-    return scores.report(rows, pictures, table1.claims, scores.judged(asked, networks))
+    return scores.report(asked, rows, pictures, table1.claims)
 
 
 @experiment('table2', networks(), DATA, PICTURES, DETECTOR)
@@ -53,22 +54,28 @@ def table2(asked, data, thousands, detector):
     """
     from stylegan2_mspe.experiments import table2
 
-    networks, scores = asked.networks(table2.ROLES), Scores(data, detector, ['inception', 'vgg16'])
+    networks = asked.networks(table2.ROLES)
+    scores = Scores(networks, data, detector, ['inception', 'vgg16'])
     rows = table2.measure(networks, lambda G: (*scores(G, f'fid{thousands}k'),
                                                *scores(G, f'pr{thousands}k3')))
-    return scores.report(rows, {'': table2.plot(rows)}, table2.claims, scores.judged(asked, networks))
+    return scores.report(asked, rows, {'': table2.plot(rows)}, table2.claims)
 
 
 class Scores:
     """Computes metrics of networks against one dataset, with StyleGAN2's detectors or the one of digits."""
 
-    def __init__(self, data: str, given: dict[str, str], kinds: list[str]):
-        from stylegan2_mspe import detector_file
+    def __init__(self, networks, data: str, given: dict[str, str], kinds: list[str]):
+        from stylegan2_mspe import detector_file, digits
         from stylegan2_mspe.dataset import dataset_kwargs
+        from stylegan2_mspe.metrics.detectors import open_detector
 
-        self.dataset_kwargs, self.cards = dataset_kwargs(data), {}
-        at_hand = all(detector_file.at_hand(kind, given.get(kind) or given.get('')) for kind in kinds)
-        self.detectors = given if given or at_hand else {'': 'digits'}
+        self.networks, self.dataset_kwargs, self.cards = networks, dataset_kwargs(data), {}
+        self.detectors = given
+        small = max(G.img_resolution for G in networks.values()) <= digits.RESOLUTION
+        if small and not given and not all(map(detector_file.at_hand, kinds)):
+            self.detectors = {'': 'digits'}
+        for kind in kinds:                          # one that is missing is told before an hour's work
+            open_detector(kind, self.detectors, next(next(iter(networks.values())).parameters()).device)
 
     def __call__(self, G, metric: str) -> list[float]:
         """The numbers of a metric of that name."""
@@ -79,11 +86,9 @@ class Scores:
         self.cards[metric] = found.card
         return list(found.results.values())
 
-    def judged(self, asked, networks):
-        """The qualities of networks of digits, None of others."""
-        return asked.judge(networks) if 'digits' in self.detectors.values() else None
-
-    def report(self, rows, pictures, claims, qualities) -> Report:
+    def report(self, asked, rows, pictures, claims) -> Report:
+        """Of rows that these numbers are in. Networks of digits are judged, too."""
+        qualities = asked.judge(self.networks) if 'digits' in self.detectors.values() else None
         seen = ' and '.join(sorted({card['detector'] for card in self.cards.values()}))
         note = f'Seen by {seen}; the paper has the FID of Inception.'
         return Report(dict(rows=[dataclasses.asdict(row) for row in rows], measured=self.cards), pictures,
