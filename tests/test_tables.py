@@ -1,10 +1,16 @@
 """Tables 1 and 2 at toy size: what they measure, and what they say of numbers that are given."""
 
-import pytest
+import json
 
-from stylegan2_mspe import quality
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from stylegan2_mspe import detector_file, legacy, quality
 from stylegan2_mspe.experiments import table1, table2
+from stylegan2_mspe.metrics import calculation, detectors, registry
 from tests.drawn import make_generator
+from tools import reproduce
 
 GOOD = quality.Quality(10, [0.1] * 10, 0.9, 0.95, 3.32)
 BAD = quality.Quality(10, [1.0] + [0.0] * 9, 0.9, 0.95, 0.0)
@@ -75,3 +81,60 @@ def test_table2_draws_and_says_what_it_found():
     assert table2.plot([row, table2.Row('baseline', 3, 0.1, 0.9)]).size == (720, 440)
     with pytest.raises(ValueError, match='at least one'):
         table2.plot([])
+
+
+# ----- the commands -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def calculated(monkeypatch, tmp_path):
+    """Metrics that were asked for, as (file, metric, data, detectors), and detectors that were opened."""
+    asked, opened = [], []
+
+    def calculate(G, metric, *, dataset_kwargs, detectors, progress):
+        asked.append((G.marker, metric, dataset_kwargs['path'], detectors))
+        numbers = dict(a=0.7, b=0.4) if registry.parse(metric).metric.name == 'pr3' else {'': 10.0 * len(asked)}
+        return calculation.Result(metric, numbers, dict(detector='eye', sha256='0', pictures=1000), 1.0)
+
+    def load(file):
+        G = make_generator()
+        G.marker = file
+        return {'G_ema': G}
+    monkeypatch.setattr(calculation, 'calculate', calculate)
+    monkeypatch.setattr(legacy, 'load_network_pkl', load)
+    monkeypatch.setattr(quality, 'SEEDS', 3)
+    monkeypatch.setattr(detector_file, 'at_hand', lambda kind, given=None: bool(given))
+    monkeypatch.setattr(detectors, 'open_detector', lambda kind, given, device: opened.append((kind, given)))
+    return asked, opened
+
+
+def reproduced(tmp_path, *command):
+    result = CliRunner().invoke(reproduce.main, [*command, f'--outdir={tmp_path}'], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output, json.loads((tmp_path / f'{command[0]}.json').read_text())
+
+
+def test_table1_command(calculated, tmp_path):
+    output, numbers = reproduced(tmp_path, 'table1', '--network=mspe=a.pkl', '--network=sspe=b.pkl',
+                                 '--data=x.zip', '--thousands=2')
+    digits = {'': 'digits'}
+    asked, opened = calculated
+    assert opened == [('inception', {'': 'digits'})]
+    assert asked == [(file, metric, 'x.zip', digits) for file in ('a.pkl', 'b.pkl')
+                          for metric in ('fid2k', 'fid2k@24x24', 'fid2k@32x32')]
+    assert [row['fid'] for row in numbers['rows']] == [[10, 20, 30], [40, 50, 60]]
+    assert numbers['measured']['fid2k@24x24']['sha256'] == '0' and numbers['quality']['mspe']['good'] is False
+    assert 'Seen by eye' in output and 'mspe: FID 10 at 16x16' in output and 'Not settled: at 1.5' in output
+    assert Image.open(tmp_path / 'table1.png').size == (720, 440)
+    assert Image.open(tmp_path / 'table1-samples.png').width > 72
+
+
+def test_table2_command_with_a_detector(calculated, tmp_path):
+    output, numbers = reproduced(tmp_path, 'table2', '--network=mspe=a.pkl', '--data=demo', '--thousands=50',
+                                 '--detector=eye.pt')
+    asked, opened = calculated
+    assert opened == [(kind, {'': 'eye.pt'}) for kind in ('inception', 'vgg16')]
+    assert asked == [('a.pkl', metric, 'demo', {'': 'eye.pt'}) for metric in ('fid50k', 'pr50k3')]
+    assert numbers['rows'] == [dict(network='mspe', fid=10, precision=0.7, recall=0.4)]
+    assert 'quality' not in numbers and 'precision 0.700' in output
+    assert Image.open(tmp_path / 'table2.png').size == (720, 440)
