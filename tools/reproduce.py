@@ -12,7 +12,7 @@ from tools.reproducing import canvases, diffusion, digits, inversion, tables, tr
 
 EXPERIMENTS = (
     digits.quality, digits.fig1, digits.fig2, digits.fig4, digits.fig_a, digits.fig_b,
-    inversion.fig5,
+    inversion.fig5, inversion.fig_c,
     canvases.canvas, canvases.fig6, canvases.fig7, canvases.fig8, canvases.fig_d,
     diffusion.fig9,
     tables.table1, tables.table2,

@@ -1,12 +1,13 @@
-"""Fig. 5: can digits be inverted where none was ever seen? Real ones, placed elsewhere, into every network.
+"""Fig. 5 and C: can digits be inverted where none was ever seen? Real ones, elsewhere, into every network.
 
 A digit is projected into W with the stored noise at the place where it is seen. What counts is the patch that
 holds it: on whole pictures an answer that is black all over scores about 22 dB. With 'auto' the place itself
-has to be found, also on backgrounds that no network draws.
+has to be found, also on backgrounds that no network draws. C shows all ten classes at other places.
 """
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ ROLES = ('baseline', 'sspe', 'mspe')
 SHIFTS = (0, 8, 16, 24, 32)             # right and down, pixels
 ZOOM = 2.0                              # about the top-left corner
 SIDE = digits.DIGIT_SIZE + 2 * digits.MARGIN
-SHOWN = 6                               # digits in the picture
+SHOWN, SHOWN_MORE = 6, 10               # digits in the pictures
 LOSS = 'pixel'                          # alike for all networks
 NEAR = 1.0                              # pixels: a place counts as found
 WITHIN, BEHIND, FOUND = 1.0, 2.0, 0.9   # what is asked for: dB, dB, share
@@ -69,27 +70,35 @@ class Search:
 # ----- at known places --------------------------------------------------------------------------------------
 
 
-def places() -> dict[str, tuple[float, float]]:
-    """Name -> (shift, zoom)."""
-    named = {'standard' if not shift else f'{shift} px': (float(shift), 1.0) for shift in SHIFTS}
-    return {**named, f'zoom {ZOOM:g}': (0.0, ZOOM)}
+class Seen(NamedTuple):
+    """Where a digit is seen: moved by whole pixels, or enlarged about the top-left corner."""
+    down: int = 0
+    right: int = 0
+    zoom: float = 1.0
 
 
-def targets_at(found: Digits, shift: float, zoom: float) -> torch.Tensor:
+PLACES = {'standard': Seen(), **{f'{shift} px': Seen(shift, shift) for shift in SHIFTS[1:]},
+          f'zoom {ZOOM:g}': Seen(zoom=ZOOM)}
+MORE = {'standard': Seen(), '12 right': Seen(0, 12), '32 right': Seen(0, 32), '12 down': Seen(12, 0),
+        '32 down': Seen(32, 0), '8 down, 28 right': Seen(8, 28), '28 down, 8 right': Seen(28, 8),
+        'zoom 4/3': Seen(zoom=4 / 3)}       # of Fig. C
+
+
+def targets_at(found: Digits, seen: Seen) -> torch.Tensor:
     """The digits seen there, [N, 3, 64, 64] in [-1, 1]."""
-    pictures = np.roll(found.pictures, (int(shift), int(shift)), axis=(1, 2))
-    if zoom != 1:
-        side = int(digits.RESOLUTION / zoom)
+    pictures = np.roll(found.pictures, (seen.down, seen.right), axis=(1, 2))
+    if seen.zoom != 1:
+        side = round(digits.RESOLUTION / seen.zoom)
         size = (digits.RESOLUTION, digits.RESOLUTION)
         pictures = np.stack([Image.fromarray(picture[:side, :side]).resize(size, Image.Resampling.BICUBIC)
                              for picture in pictures])
     return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def patches_at(pictures: torch.Tensor, shift: float, zoom: float) -> torch.Tensor:
+def patches_at(pictures: torch.Tensor, seen: Seen) -> torch.Tensor:
     """What holds the digit [N, C, h, w]."""
-    size = int(SIDE * zoom)
-    channels = [patch_at(channel, int(shift), int(shift), size) for channel in pictures.unbind(dim=1)]
+    size = int(SIDE * seen.zoom)
+    channels = [patch_at(channel, seen.down, seen.right, size) for channel in pictures.unbind(dim=1)]
     return torch.stack(channels, dim=1)
 
 
@@ -99,12 +108,13 @@ def psnr(found: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
     return 10 * torch.log10(4 / error)
 
 
-def project_at(G: torch.nn.Module, targets: torch.Tensor, shift: float, zoom: float, recipe: Recipe,
+def project_at(G: torch.nn.Module, targets: torch.Tensor, seen: Seen, recipe: Recipe,
                progress: Callable[[Iterable], Iterable]) -> torch.Tensor:
     """The projections [N, 3, 64, 64] of targets seen there, in W with the stored noise."""
     count, size = len(targets), tuple(targets.shape[2:])
-    wraps = (zoom == 1, zoom == 1)
-    place = Place.of(G.img_resolution, size, [[shift, shift]] * count, [zoom] * count, wraps, targets.device)
+    wraps = (seen.zoom == 1, seen.zoom == 1)
+    place = Place.of(G.img_resolution, size, [[float(seen.down), float(seen.right)]] * count,
+                     [seen.zoom] * count, wraps, targets.device)
     wish = inverting.Wish(recipe=recipe)
     projection = inverting.begin(G, targets, losses.make_loss(LOSS, targets), place, wish)
     run(projection, progress)
@@ -118,26 +128,27 @@ def run(projection: Projection, progress: Callable[[Iterable], Iterable]) -> Non
 
 
 def measure(networks: Mapping[str, torch.nn.Module], found: Digits, classifier: DigitClassifier,
-            recipe: Recipe, progress: Progress = lambda label: iter) -> tuple[list[Score], Image.Image]:
+            recipe: Recipe, progress: Progress = lambda label: iter, places: Mapping[str, Seen] = PLACES,
+            shown: int = SHOWN) -> tuple[list[Score], Image.Image]:
     """Every network at every place, and the picture of some; `progress(label)` wraps a loop over steps."""
     scores, rows, labels = [], [], []
     for name, G in networks.items():
-        device, shown = next(G.parameters()).device, []
-        for place, (shift, zoom) in places().items():
-            targets = targets_at(found, shift, zoom).to(device)
-            pictures = project_at(G, targets, shift, zoom, recipe, progress(f'{name}, {place}'))
-            scores.append(score(name, place, pictures, targets, found.labels, classifier, shift, zoom))
-            shown.append((targets.cpu(), pictures.cpu()))
+        device, drawn = next(G.parameters()).device, []
+        for place, seen in places.items():
+            targets = targets_at(found, seen).to(device)
+            pictures = project_at(G, targets, seen, recipe, progress(f'{name}, {place}'))
+            scores.append(score(name, place, pictures, targets, found.labels, classifier, seen))
+            drawn.append((targets.cpu(), pictures.cpu()))
         for what, column in (('target', 0), (name, 1))[bool(rows):]:
-            rows += list(zip(*(pair[column][:SHOWN] for pair in shown)))
-            labels += [what] * len(shown[0][0][:SHOWN])
-    return scores, images.labelled_grid(rows, labels, list(places()), 'Real digits, projected where they are')
+            rows += list(zip(*(pair[column][:shown] for pair in drawn)))
+            labels += [what] * len(drawn[0][0][:shown])
+    return scores, images.labelled_grid(rows, labels, list(places), 'Real digits, projected where they are')
 
 
 def score(name: str, place: str, pictures: torch.Tensor, targets: torch.Tensor, labels: np.ndarray,
-          classifier: DigitClassifier, shift: float, zoom: float) -> Score:
-    patches = patches_at(pictures, shift, zoom)
-    values = psnr(patches, patches_at(targets, shift, zoom)).double().cpu().numpy()
+          classifier: DigitClassifier, seen: Seen) -> Score:
+    patches = patches_at(pictures, seen)
+    values = psnr(patches, patches_at(targets, seen)).double().cpu().numpy()
     read = classifier.judge(as_patches(grey(patches))).classes.cpu().numpy()
     error = values.std(ddof=1) / len(values) ** 0.5 if len(values) > 1 else 0.0
     agreement = float((read == labels).mean())
@@ -214,26 +225,39 @@ def distances(place: Place, shifts: np.ndarray) -> list[float]:
 def claims(scores: Sequence[Score], searches: Sequence[Search],
            qualities: dict[str, quality.Quality]) -> list[Claim]:
     """What is asked of inversion anywhere."""
-    at = {(each.network, each.place): each.psnr for each in scores}
-    return [good_networks(qualities), _everywhere(at, qualities), _behind(at, qualities),
-            _found(searches, qualities)]
+    at = by_place(scores)
+    return [good_networks(qualities), _everywhere(at, [f'{shift} px' for shift in SHIFTS[1:]], qualities),
+            _behind(at, ['8 px', '24 px'], qualities), _found(searches, qualities)]
 
 
-def _everywhere(at: dict, qualities: dict) -> Claim:
+def more_claims(scores: Sequence[Score], qualities: dict[str, quality.Quality]) -> list[Claim]:
+    """The same of the places of Fig. C. The baseline moves its content by whole cells of its 4x4 input, so
+    it is asked about others.
+    """
+    at, moved = by_place(scores), [name for name, seen in MORE.items() if seen.down or seen.right]
+    return [good_networks(qualities), _everywhere(at, moved, qualities),
+            _behind(at, [name for name in moved if '32' not in name], qualities)]
+
+
+def by_place(scores: Sequence[Score]) -> dict[tuple[str, str], float]:
+    return {(each.network, each.place): each.psnr for each in scores}
+
+
+def _everywhere(at: dict, names: Sequence[str], qualities: dict) -> Claim:
     text = f'MS-PE inverts digits at every shift within {WITHIN:g} dB of the standard position'
     if ('mspe', 'standard') not in at:
         return needs(text, ['mspe'])
-    lost = {shift: at['mspe', 'standard'] - at['mspe', f'{shift} px'] for shift in SHIFTS[1:]}
+    lost = {name: at['mspe', 'standard'] - at['mspe', name] for name in names}
     worst = max(lost, key=lost.get)
-    return settled(text, f'at most {lost[worst]:.2f} dB less, at {worst} px', lost[worst] <= WITHIN,
-                   qualities, ['mspe'])
+    return settled(text, f'at most {lost[worst]:.2f} dB less, at {worst}', lost[worst] <= WITHIN, qualities,
+                   ['mspe'])
 
 
-def _behind(at: dict, qualities: dict) -> Claim:
-    text = f'the baseline is at least {BEHIND:g} dB worse than MS-PE at 8 and 24 px (Fig. 5)'
+def _behind(at: dict, names: Sequence[str], qualities: dict) -> Claim:
+    text = f'the baseline is at least {BEHIND:g} dB worse than MS-PE at {" and ".join(names)} (Fig. 5)'
     if not {('mspe', 'standard'), ('baseline', 'standard')} <= at.keys():
         return needs(text, ['baseline', 'mspe'])
-    gaps = [at['mspe', f'{shift} px'] - at['baseline', f'{shift} px'] for shift in (8, 24)]
+    gaps = [at['mspe', name] - at['baseline', name] for name in names]
     return settled(text, ' and '.join(f'{gap:.2f} dB' for gap in gaps), min(gaps) >= BEHIND, qualities,
                    ['baseline', 'mspe'])
 

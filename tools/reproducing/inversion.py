@@ -1,4 +1,4 @@
-"""Digits that are found again in a network: Fig. 5."""
+"""Digits that are found again in a network: Fig. 5 and C."""
 
 import dataclasses
 
@@ -34,3 +34,22 @@ def fig5(asked, data, digits, steps):
     lines = [*fig5.table(scores), *(each.sentence() for each in searches)]
     return Report(numbers, {'': shown, '-places': places}, lines, fig5.claims(scores, searches, qualities),
                   qualities)
+
+
+@experiment('figC', networks(), *held_out('projected', 10), STEPS)
+def fig_c(asked, data, digits, steps):
+    """Inversion at more places, with a digit of each class shown.
+
+    Needs networks baseline, sspe and mspe.
+    """
+    from stylegan2_mspe.experiments import fig5
+    from stylegan2_mspe.experiments.held_out import held_out_digits
+    from stylegan2_mspe.inversion.projection import RECIPES
+
+    networks, found = asked.networks(fig5.ROLES), held_out_digits(data, digits)
+    recipe = dataclasses.replace(RECIPES['paper'], steps=steps)
+    scores, shown = fig5.measure(networks, found, asked.classifier, recipe, progress, fig5.MORE,
+                                 fig5.SHOWN_MORE)
+    qualities = asked.judge(networks)
+    numbers = dict(data=found.source, loss=fig5.LOSS, scores=[dataclasses.asdict(each) for each in scores])
+    return Report(numbers, {'': shown}, fig5.table(scores), fig5.more_claims(scores, qualities), qualities)
