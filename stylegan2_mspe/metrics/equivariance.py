@@ -63,10 +63,10 @@ def squared_errors(moved: torch.Tensor, still: torch.Tensor, shifts: torch.Tenso
     """
     (rows, known_rows), (cols, known_cols) = (
         shifting(shifts[:, axis].cpu(), still.shape[2 + axis], wrap) for axis in (0, 1))
-    rows, cols = rows.to(still), cols.to(still)
-    expected = rows[:, None] @ still @ cols[:, None].transpose(2, 3)
+    rows, cols = rows.to(still.device), cols.to(still.device)      # float64: a product in TF32 ends at 66 dB
+    expected = rows[:, None] @ still.double() @ cols[:, None].transpose(2, 3)
     known = (known_rows[:, :, None] & known_cols[:, None]).to(still.device)
-    errors = (moved - expected).double().square().sum(dim=1) * known
+    errors = (moved.double() - expected).square().sum(dim=1) * known
     return errors.sum(dim=(1, 2)), known.sum(dim=(1, 2)).double() * still.shape[1]
 
 
