@@ -31,8 +31,8 @@ class Dataset:
     xflip: bool               append every picture mirrored left-right
 
     `raw_idx` counts the pictures of the source, `idx` the items of this dataset. Subclasses offer
-    `_read_picture(raw_idx)`, `_checksum(raw_idx)` (of what the picture is read from) and `_read_labels()` ([N]
-    int64, [N, D] float32, or None where there are none).
+    `_read_picture(raw_idx)`, `_checksum(raw_idx)` (of what the picture is read from) and `_read_labels()`
+    ([N] int64, [N, D] float32, or None where there are none).
     """
 
     def __init__(self, name: str, raw_shape: list[int], *, max_size: int | None = None,

@@ -5,13 +5,16 @@ import hashlib
 import io
 import os
 import warnings
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 
 import dnnlib
 
 FOLDER = 'MSPE_DETECTORS'       # names, in the environment, a folder with files of these names
+VGG_PIXELS = 256                # larger pictures are reduced to it, as in StyleGAN2's projector
 _URL = 'https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/'
 URLS = {'inception': _URL + 'inception-2015-12-05.pt', 'vgg16': _URL + 'vgg16.pt'}
 
@@ -69,3 +72,31 @@ def options_of(network: torch.jit.ScriptModule, **wanted) -> dict:
     """Those of the wanted keywords that the network's forward knows."""
     known = {argument.name for argument in network.forward.schema.arguments}
     return {name: value for name, value in wanted.items() if name in known}
+
+
+def vgg_features(detector: torch.nn.Module) -> Callable[[torch.Tensor], list[torch.Tensor]]:
+    """What a TorchScript network makes of pictures of 0 ... 255 with three channels.
+
+    StyleGAN2's own knows `return_lpips`, whose squared differences add up to LPIPS; any other is called with
+    the pictures alone.
+    """
+    options = options_of(detector, resize_images=False, return_lpips=True)
+
+    def features(pictures):
+        pictures = as_rgb(pictures)
+        if max(pictures.shape[2:]) > VGG_PIXELS:
+            ratio = VGG_PIXELS / max(pictures.shape[2:])
+            pictures = F.interpolate(pictures, scale_factor=ratio, mode='area')
+        values = detector(pictures * 127.5 + 128, **options)
+        # Mean squares are taken later, where StyleGAN2 takes the sum.
+        return [values * values[0].numel() ** 0.5]
+
+    return features
+
+
+def as_rgb(pictures: torch.Tensor) -> torch.Tensor:
+    """Three channels: grey ones are repeated; transparent ones lie on black."""
+    if pictures.shape[1] == 4:
+        opacity = pictures[:, 3:] * 0.5 + 0.5
+        return (pictures[:, :3] + 1) * opacity - 1
+    return pictures.expand(-1, 3, -1, -1) if pictures.shape[1] == 1 else pictures

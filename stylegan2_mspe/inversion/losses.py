@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 
 from stylegan2_mspe import detector_file
+from stylegan2_mspe.detector_file import as_rgb, vgg_features
 
 DESCRIPTIONS = dict(vgg='features of VGG16', lpips='the LPIPS library', disc="the discriminator's features",
                     pyramid='a Laplacian pyramid', pixel='pixels at several scales')
 SCALES = 4                      # of the pixel loss and of the pyramid
-VGG_PIXELS = 256                # larger pictures are reduced to it, as in StyleGAN2's projector
 BLUR = (1, 4, 6, 4, 1)          # Burt and Adelson's filter
 
 Features = Callable[[torch.Tensor], Sequence[torch.Tensor]]
@@ -89,34 +89,6 @@ def discriminator_features(D: torch.nn.Module) -> Features:
         return maps
 
     return features
-
-
-def vgg_features(detector: torch.nn.Module) -> Features:
-    """What a TorchScript network makes of pictures of 0 ... 255 with three channels.
-
-    StyleGAN2's own knows `return_lpips`, whose squared differences add up to LPIPS; any other is called with
-    the pictures alone.
-    """
-    options = detector_file.options_of(detector, resize_images=False, return_lpips=True)
-
-    def features(pictures):
-        pictures = as_rgb(pictures)
-        if max(pictures.shape[2:]) > VGG_PIXELS:
-            ratio = VGG_PIXELS / max(pictures.shape[2:])
-            pictures = F.interpolate(pictures, scale_factor=ratio, mode='area')
-        values = detector(pictures * 127.5 + 128, **options)
-        # Mean squares are taken later, where StyleGAN2 takes the sum.
-        return [values * values[0].numel() ** 0.5]
-
-    return features
-
-
-def as_rgb(pictures: torch.Tensor) -> torch.Tensor:
-    """Three channels: grey ones are repeated; transparent ones lie on black."""
-    if pictures.shape[1] == 4:
-        opacity = pictures[:, 3:] * 0.5 + 0.5
-        return (pictures[:, :3] + 1) * opacity - 1
-    return pictures.expand(-1, 3, -1, -1) if pictures.shape[1] == 1 else pictures
 
 
 def lpips_loss(target: torch.Tensor) -> Loss:

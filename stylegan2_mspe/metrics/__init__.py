@@ -1,1 +1,1 @@
-"""What numbers say of a generator: distances between sets of features, and how it behaves when it is moved."""
+"""Numbers of a generator: distances between sets of features, and how it behaves when it is moved."""

@@ -1,9 +1,10 @@
-"""What a metric sees pictures with: StyleGAN2's Inception and VGG16, a file of the user's, or the classifier of
-digits that is in the box.
+"""What a metric sees pictures with: StyleGAN2's Inception and VGG16, a file of the user's, or the classifier
+of digits that is in the box.
 """
 
 import functools
 import hashlib
+import os
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from stylegan2_mspe.similarity import grey
 
 DIGITS = 'digits'               # the classifier in the box: a kind, and a choice in place of the others
 KINDS = (*detector_file.URLS, DIGITS)
+DIGIT_FILTER = f'upper left quarter, bilinear with antialiasing to {classifier.SIDE}x{classifier.SIDE}'
 ATTEMPTS = 3                    # of a download: a training is waiting
 
 
@@ -44,11 +46,19 @@ def open_detector(kind: str, given: dict[str, str], device: torch.device) -> Det
 
 @functools.lru_cache(maxsize=4)
 def _torchscript(kind: str, place: str, device: torch.device) -> Detector:
-    network, sha256 = detector_file.open_torchscript(place, device, attempts=ATTEMPTS)
+    own = place == detector_file.URLS[kind]
+    try:
+        network, sha256 = detector_file.open_torchscript(place, device, attempts=ATTEMPTS)
+    except ValueError as error:
+        if not own:
+            raise
+        reason, name = str(error.__cause__ or error).rstrip('.'), os.path.basename(place)
+        raise ValueError(f'{kind}, which a metric needs, can not be had ({reason}), expected a connection, '
+                         f'{name} in the folder that {detector_file.FOLDER} names in the environment, or '
+                         'calc_metrics.py with --detector=FILE') from error
     seen = detector_file.options_of(network, return_features=True)
     read = detector_file.options_of(network, no_output_bias=True)
-    name = kind if place == detector_file.URLS[kind] else f'{kind} of {place}'
-    return Detector(name, sha256, "the detector's own",
+    return Detector(kind if own else f'{kind} of {place}', sha256, "the detector's own",
                     lambda pictures: network(as_rgb(pictures), **seen).flatten(1),
                     lambda pictures: network(as_rgb(pictures), **read), network)
 
@@ -57,8 +67,7 @@ def _torchscript(kind: str, place: str, device: torch.device) -> Detector:
 def _digits(device: torch.device) -> Detector:
     network = classifier.load_classifier(device=device)
     sha256 = hashlib.sha256(classifier.BUNDLED.read_bytes()).hexdigest()
-    side = classifier.SIDE
-    return Detector('digit classifier', sha256, f'upper left quarter, bilinear with antialiasing to {side}x{side}',
+    return Detector('digit classifier', sha256, DIGIT_FILTER,
                     lambda pictures: network.features(digit_patches(pictures)),
                     lambda pictures: network(digit_patches(pictures)).softmax(dim=1), network)
 

@@ -30,5 +30,7 @@ def accuracy(task: MetricTask) -> dict[str, float]:
     found = torch.cat(list(samples.in_order(task, task.request.pictures, compute, 'generated, batches')))
     confidence, classes = found[:, :10].max(dim=1)
     judged = quality.of_judgement(Judgement(classes, confidence))
-    right = float((classes == found[:, 10:].argmax(dim=1)).double().mean()) if task.G.c_dim else judged.confident
+    right = judged.confident
+    if task.G.c_dim:
+        right = float((classes == found[:, 10:].argmax(dim=1)).double().mean())
     return {'': right, '_entropy': judged.entropy}

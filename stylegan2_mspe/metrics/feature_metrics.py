@@ -12,8 +12,8 @@ from stylegan2_mspe.metrics.real_features import open_reals, real_features
 from stylegan2_mspe.metrics.registry import register_metric
 from stylegan2_mspe.metrics.task import MetricTask
 
-FRECHET = ('Fréchet distance of Gaussians fitted to features (Heusel et al. 2017), covariance with N - 1; the '
-           'paper: pytorch-fid, 50,000 real against 50,000 generated')
+FRECHET = ('Fréchet distance of Gaussians fitted to features (Heusel et al. 2017), covariance with N - 1; '
+           'the paper: pytorch-fid, 50,000 real against 50,000 generated')
 KERNEL = ('unbiased MMD² with a cubic kernel, mean over 100 random subsets of at most 1000 (Bińkowski et al. '
           '2018)')
 NEIGHBOURS = ('3 nearest neighbours (Kynkäänniemi et al. 2019); the paper: precision and recall of '

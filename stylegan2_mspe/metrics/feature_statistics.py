@@ -1,4 +1,4 @@
-"""Features of many pictures: their mean and covariance in float64, and the features themselves where needed."""
+"""Features of many pictures: their mean and covariance in float64, and each of them where needed."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -22,11 +22,11 @@ def collect(parts: Iterable[torch.Tensor], keep: bool) -> Features:
 
     Raises ValueError where there are fewer than two pictures, or a feature is not finite.
     """
-    total, squares, count, kept, waiting = 0., 0., 0, [], []
+    total, squares, count, kept = 0., 0., 0, []
     for rows in _of_length(parts, ROWS):
         if not rows.isfinite().all():
-            raise ValueError('a picture has features that are not finite: expected a network, and a detector, '
-                             'that work')
+            raise ValueError('a picture has features that are not finite: expected a network, and a '
+                             'detector, that work')
         exact = rows.double()
         total, squares, count = total + exact.sum(dim=0), squares + exact.T @ exact, count + len(rows)
         if keep:

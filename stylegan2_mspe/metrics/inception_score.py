@@ -1,4 +1,4 @@
-"""The Inception score (Salimans et al. 2016): are pictures surely of a class, and of all classes alike often?"""
+"""The Inception score (Salimans et al. 2016): are pictures surely of a class, and all classes as frequent?"""
 
 import numpy as np
 

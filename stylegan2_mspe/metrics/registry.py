@@ -6,9 +6,9 @@ import importlib
 import re
 from collections.abc import Callable
 
-MODULES = ('feature_metrics', 'digit_metrics', 'shift_metrics')     # that register metrics
+MODULES = ('feature_metrics', 'path_length', 'digit_metrics', 'shift_metrics')     # that register metrics
 COUNTED = re.compile(r'([a-z]+)([1-9]\d{0,4})k(\w*)')       # pr50k3_full is pr3, 50, full
-COMMON = ('fid50k_full', 'kid50k_full', 'pr50k3_full', 'is50k', 'fid50k', 'kid50k', 'pr50k3', 'fid@96x96')
+COMMON = ('fid50k_full', 'kid50k_full', 'pr50k3_full', 'is50k', 'fid50k', 'kid50k', 'pr50k3')
 SIZED = re.compile(r'(?P<base>\w+)@(?P<height>[1-9]\d{0,4})x(?P<width>[1-9]\d{0,4})')
 
 
@@ -72,7 +72,7 @@ def parse(text: str) -> Request:
     if base not in known and (match := COUNTED.fullmatch(base)):
         family, full = match[1] + match[3].removesuffix('_full'), match[3].endswith('_full')
         pictures = 1000 * int(match[2])
-    if family not in known:
+    if family not in known or base.endswith('_full') and not known[family].data:
         raise _unknown(text, known)
     metric = known[family]
     if size is not None and not metric.sized:

@@ -1,0 +1,152 @@
+"""Whole metrics, from the network to the number: against numpy, and what is said beside the number."""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from stylegan2_mspe import images, rendering
+from stylegan2_mspe.classifier import Judgement
+from stylegan2_mspe.digits import demo_picture
+from stylegan2_mspe.metrics import calculation, detectors, digit_metrics, registry, samples
+from stylegan2_mspe.metrics.inception_score import inception_score
+from stylegan2_mspe.metrics.task import MetricTask
+from tests import drawn, scripted, tiny
+from tests.metrics import plain
+
+
+@pytest.fixture(autouse=True)
+def places(tmp_path, monkeypatch):
+    monkeypatch.setenv('MSPE_DETECTORS', str(scripted.folder()))
+    monkeypatch.setenv('DNNLIB_CACHE_DIR', str(tmp_path / 'cache'))
+
+
+@pytest.fixture(scope='module')
+def G(tmp_path_factory):
+    path = tmp_path_factory.mktemp('network') / 'network.pkl'
+    return rendering.prepare(drawn.save(path), 'cpu')
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    return tiny.make_dataset(tmp_path_factory.mktemp('cats') / 'cats', count=40)
+
+
+def compute(G, data, name, pictures=30, **options):
+    request = dataclasses.replace(registry.parse(name), pictures=pictures)
+    kwargs = data and tiny.config(data).training_set_kwargs
+    return request.metric.compute(MetricTask(G=G, request=request, dataset_kwargs=kwargs, **options))
+
+
+def quarters(pictures):
+    """The twelve features of scripted.Inception."""
+    return (pictures / 255).reshape(len(pictures), 3, 2, 8, 2, 8).mean(axis=(3, 5)).reshape(len(pictures), 12)
+
+
+def real_pictures(data):
+    return np.stack([np.asarray(Image.open(file)) for file in sorted(pathlib.Path(data).glob('*.png'))]
+                    ).transpose(0, 3, 1, 2).astype(float)
+
+
+def generated_pictures(G, count, name='fid'):
+    """One by one, through the float pictures."""
+    task = MetricTask(G=G, request=registry.parse(name))
+    return np.stack([images.to_uint8(samples.draw(task, range(index, index + 1))[0])
+                     for index in range(count)]).astype(float)
+
+
+@pytest.mark.parametrize('batch', [32, 7])
+def test_fid_is_the_distance_of_these_pictures(G, data, batch, monkeypatch):
+    monkeypatch.setattr(samples, 'BATCH', batch)
+    expected = plain.frechet(quarters(real_pictures(data)), quarters(generated_pictures(G, 30)))
+    assert compute(G, data, 'fid')[''] == pytest.approx(expected, rel=1e-4)
+    assert compute(G, data, 'fid', seed=1)[''] != pytest.approx(expected, rel=1e-2)
+
+
+def test_precision_and_recall_are_of_vgg16(G, data):
+    eye = detectors.open_detector('vgg16', {}, torch.device('cpu'))
+    real, generated = (eye.features(torch.from_numpy(each).byte()).numpy()
+                       for each in (real_pictures(data), generated_pictures(G, 30)))
+    assert real.shape == (40, 9)
+    found = compute(G, data, 'pr3')
+    assert found == dict(_precision=plain.covered(generated, real, 3),
+                         _recall=plain.covered(real, generated, 3))
+
+
+def test_inception_score_is_of_the_outputs_without_bias(G):
+    red = np.exp(8 * quarters(generated_pictures(G, 30))[:, :5])
+    expected = inception_score(red / red.sum(axis=1, keepdims=True))
+    found = compute(G, None, 'is')
+    assert (found['_mean'], found['_std']) == pytest.approx(expected, rel=1e-3)
+
+
+def test_kid_is_lower_for_the_dataset_itself(G, data):
+    assert compute(G, data, 'kid')[''] > 0.01
+
+
+class Painter(torch.nn.Module):
+    """Stands for a network whose pictures are given."""
+
+    def __init__(self, c_dim=0):
+        super().__init__()
+        self.img_resolution, self.z_dim, self.c_dim = 64, 1, c_dim
+        self.weight = torch.nn.Parameter(torch.ones([]), requires_grad=False)
+
+
+def test_accuracy_counts_right_labels_or_sure_readings(monkeypatch):
+    request = dataclasses.replace(registry.parse('acc_mnist'), pictures=40)
+    task = MetricTask(G=Painter(c_dim=10), request=request)
+    truth = samples.labels(task, range(40), None).argmax(dim=1)
+    read = torch.nn.functional.one_hot(truth, 10).float()
+    read[:10] = read[:10].roll(1, dims=1)           # ten wrong
+    eye = detectors.Detector('eye', '', '', None, lambda numbers: read[numbers], None)
+    monkeypatch.setattr(MetricTask, 'detector', lambda task: eye)
+    monkeypatch.setattr(samples, 'generated', lambda task, part: torch.tensor(part))
+    assert digit_metrics.accuracy(task)[''] == 0.75
+    unsure = read * 0.5 + 0.05                      # 0.55 to 0.05
+    unsure[:4] = read[:4]
+    read[:] = unsure
+    assert digit_metrics.accuracy(dataclasses.replace(task, G=Painter()))[''] == pytest.approx(4 / 40)
+    expected = digit_metrics.quality.of_judgement(Judgement(read.argmax(dim=1), read.amax(dim=1))).entropy
+    assert digit_metrics.accuracy(task)['_entropy'] == pytest.approx(expected)
+
+
+def test_digits_by_the_classifier_in_the_box(monkeypatch):
+    kwargs = dict(class_name='stylegan2_mspe.dataset.DemoDataset', path='demo', max_size=80)
+    request = dataclasses.replace(registry.parse('fid5k_mnist'), pictures=80)
+    task = MetricTask(G=Painter(), request=request, dataset_kwargs=kwargs)
+    found = []
+    for dim in (1, 8):      # digits against others as clear, and against dark ones on light ground
+        def painted(task, part, dataset):
+            pictures = np.stack([demo_picture(10 ** 4 + index) for index in part]).transpose(0, 3, 1, 2)
+            return torch.from_numpy(pictures // dim + (255 - 255 // dim))
+        monkeypatch.setattr(samples, 'generated', painted)
+        found.append(request.metric.compute(task)[''])
+    assert 0 < found[0] < 0.3 * found[1]
+
+
+def test_the_card_says_what_a_number_depends_on(G, data, monkeypatch):
+    few = lambda name: dataclasses.replace(registry.parse(name), pictures=12)
+    monkeypatch.setattr(calculation, 'parse', few)
+    kwargs = tiny.config(data).training_set_kwargs
+    found = calculation.calculate(G, 'fid5k@24x32', dataset_kwargs=kwargs, seed=3)
+    assert list(found.results) == ['fid5k@24x32'] and found.seconds > 0
+    sha256 = detectors.open_detector('inception', {}, torch.device('cpu')).sha256
+    card = dict(found.card)
+    assert 'Heusel' in card.pop('protocol') and card.pop('detector').startswith('inception of ')
+    assert card == dict(pictures=12, real_pictures=12, seed=3, size='24x32', sha256=sha256,
+                        filter="the detector's own")
+    assert 'fid5k@24x32' in found.sentence() and '12 pictures against 12 real' in found.sentence()
+    both = calculation.calculate(G, 'pr5k3', dataset_kwargs=kwargs).results
+    assert list(both) == ['pr5k3_precision', 'pr5k3_recall']
+    assert list(calculation.calculate(G, 'is5k').results) == ['is5k_mean', 'is5k_std']
+
+
+def test_what_is_missing_is_told(G):
+    with pytest.raises(ValueError, match='--metrics=fid50k: found no dataset to compare with'):
+        calculation.calculate(G, 'fid50k')
+    with pytest.raises(ValueError, match='--metrics=fid50 is not a metric'):
+        calculation.calculate(G, 'fid50')
