@@ -14,7 +14,7 @@ EXPERIMENTS = (
     digits.quality, digits.fig1, digits.fig2, digits.fig4, digits.fig_a, digits.fig_b,
     inversion.fig5, inversion.fig_c,
     canvases.canvas, canvases.fig6, canvases.fig7, canvases.fig8, canvases.fig_d,
-    diffusion.fig9,
+    diffusion.fig9, diffusion.fig_e,
     tables.table1, tables.table2,
     training.curves,
 )

@@ -2,6 +2,7 @@
 
 Digits held out of the training are placed at the bottom left, which the canvas says, sent t steps into noise
 and brought back. Their ink is then in the quarter it came from, or where the training's digits are, or gone.
+E does so with every step of the way back, for a digit of each class, and shows them all.
 """
 
 import dataclasses
@@ -100,18 +101,29 @@ def reconstructed(saved: Saved, pictures: torch.Tensor, t: int, progress: Progre
 def measure(networks: Mapping[str, Saved], found: Digits, steps: int = STEPS,
             progress: Progress = iter) -> list[Place]:
     """Every network from every time; `progress` wraps each loop over steps."""
-    pictures, places = sources(found), []
-    wanted = patch_at(grey(pictures), *PLACED, SIDE)
-    for name, saved in networks.items():
-        for t in TIMES:
-            back = grey(reconstructed(saved, pictures, t, progress, steps=steps, **FEW)).cpu()
+    pictures = sources(found)
+    return places_of(pictures, ways_back(networks, pictures, progress, steps=steps, **FEW))
+
+
+def ways_back(networks: Mapping[str, Saved], pictures: torch.Tensor, progress: Progress = iter,
+              **how) -> dict[str, list[torch.Tensor]]:
+    """By network, the pictures [N, C, H, W] brought back from each of TIMES; `how` as in `reconstructed`."""
+    return {name: [reconstructed(saved, pictures, t, progress, **how).cpu() for t in TIMES]
+            for name, saved in networks.items()}
+
+
+def places_of(pictures: torch.Tensor, ways: Mapping[str, Sequence[torch.Tensor]]) -> list[Place]:
+    """Where they are, by network and time."""
+    found, wanted = [], patch_at(grey(pictures), *PLACED, SIDE)
+    for name, each in ways.items():
+        for t, back in zip(TIMES, map(grey, each)):
             mean = error = None
             if t <= NEAR:
                 alike = similarity(patch_at(back, *PLACED, SIDE), wanted)
                 mean, error = float(alike.mean()), spread(alike)
-            places.append(Place(name, t, share(in_quarter(back, PLACED)), share(in_quarter(back, TRAINED)),
-                                mean, error))
-    return places
+            found.append(Place(name, t, share(in_quarter(back, PLACED)), share(in_quarter(back, TRAINED)),
+                               mean, error))
+    return found
 
 
 def share(marks: torch.Tensor) -> float:
@@ -138,15 +150,12 @@ def judge(saved: Saved, classifier: DigitClassifier, steps: int = STEPS,
 # ----- what is shown ----------------------------------------------------------------------------------------
 
 
-def sheet(networks: Mapping[str, Saved], found: Digits, progress: Progress = iter) -> Image.Image:
-    """Fig. E: a row for each digit and network, a column for each t, with every step of the way back."""
-    pictures = sources(found)[:SHOWN]
-    columns = {name: [reconstructed(saved, pictures, t, progress, **FULL) for t in TIMES]
-               for name, saved in networks.items()}
+def sheet(pictures: torch.Tensor, ways: Mapping[str, Sequence[torch.Tensor]]) -> Image.Image:
+    """A row for each digit and network, a column for each t."""
     rows, labels = [], []
     for index, picture in enumerate(pictures):
-        for name, back in columns.items():
-            rows.append([picture, *(each[index] for each in back)])
+        for name, each in ways.items():
+            rows.append([picture, *(back[index] for back in each)])
             labels.append(name)
     return images.labelled_grid(rows, labels, ['source', *(f't = {t}' for t in TIMES)],
                                 'Digits at the bottom left, sent t steps into noise and back')

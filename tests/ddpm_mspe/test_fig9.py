@@ -15,6 +15,7 @@ from stylegan2_mspe import quality
 from stylegan2_mspe.classifier import load_classifier
 from stylegan2_mspe.experiments.held_out import held_out_digits
 from stylegan2_mspe.pe import Canvas
+from tests.reproduced import reproduced
 from tests.tiny_unet import make_unet
 from tools import reproduce
 
@@ -85,6 +86,18 @@ def test_who_keeps_and_who_moves(found, monkeypatch):
     assert fig9.plot(places).size == (1440, 440)
 
 
+def test_the_sheet_and_the_numbers_are_of_the_same_pictures(found, monkeypatch):
+    monkeypatch.setattr(fig9, 'TIMES', (1, 6))
+    sources = fig9.sources(found)
+    networks = dict(mspe=knowing(sources), baseline=knowing(sources.roll(32, 2)))
+    ways = fig9.ways_back(networks, sources, **fig9.FULL)
+    torch.testing.assert_close(ways['mspe'][1], sources, atol=1e-3, rtol=0)
+    torch.testing.assert_close(ways['baseline'][0], sources.roll(32, 2), atol=1e-3, rtol=0)
+    assert [(each.stays, each.moved) for each in fig9.places_of(sources, ways)] == [(1, 0)] * 2 + [(0, 1)] * 2
+    one = fig9.sheet(sources[:1], {name: [back[:1] for back in each] for name, each in ways.items()})
+    assert fig9.sheet(sources, ways).height > 4 * one.height
+
+
 def test_samples_are_judged_where_the_trained_digits_are(found, monkeypatch):
     monkeypatch.setattr(fig9, 'SEEDS', COUNT)
     sources, classifier = fig9.sources(found), load_classifier()
@@ -139,6 +152,16 @@ def test_command(tiny_size, tmp_path, monkeypatch):
     assert Image.open(tmp_path / 'fig9.png').width > 3 * 128
     assert Image.open(tmp_path / 'fig9-places.png').size == (1440, 440)
     assert 'there is no network in the box for baseline' in run().output
+
+
+def test_fig_e_command(tiny_size, tmp_path):
+    save(tmp_path / 'a.safetensors')
+    output, numbers = reproduced(tmp_path, 'figE', f'--network=mspe={tmp_path}/a.safetensors', '--digits=2')
+    assert '| mspe, in its quarter |' in output
+    assert [(each['network'], each['t']) for each in numbers['places']] == [('mspe', 2), ('mspe', 6)]
+    assert numbers['digits'] == 2 and numbers['data'] == 'built in' and len(numbers['claims']) == 5
+    with Image.open(tmp_path / 'figE.png') as picture:
+        assert picture.width > 3 * 128 and 2 * 128 < picture.height < 3 * 128      # a row for each digit
 
 
 def test_no_network_and_another_one(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""What diffusion models of digits do: Fig. 9."""
+"""What diffusion models of digits do: Fig. 9 and E."""
 
 import dataclasses
 
@@ -20,13 +20,44 @@ def fig9(asked, data, digits, steps):
     from stylegan2_mspe.experiments.held_out import held_out_digits
 
     networks, found = asked.unets(fig9.ROLES), held_out_digits(data, digits)
-    counting = lambda label, batches, of: diffusing.counting(len(networks) * batches * sum(of), label)
-    parts, ways = -(-digits // fig9.BATCH), [min(steps, t) for t in fig9.TIMES]
-    places = fig9.measure(networks, found, steps, counting('Reconstructing: steps', parts, ways))
-    progress = counting('Sampling: steps', -(-fig9.SEEDS // fig9.BATCH), [steps])
-    qualities = {label: fig9.judge(saved, asked.classifier, steps, progress)
-                 for label, saved in networks.items()}
-    shown = fig9.sheet(networks, found, counting('Sheet: steps', 1, fig9.TIMES))
+    few = [min(steps, t) for t in fig9.TIMES]
+    places = fig9.measure(networks, found, steps, counting('Reconstructing', networks, digits, few))
+    qualities = judge(asked, networks, steps)
+    shown = fig9.sources(found)[:fig9.SHOWN]
+    ways = fig9.ways_back(networks, shown, counting('Sheet', networks, len(shown), fig9.TIMES), **fig9.FULL)
     return Report(dict(data=found.source, places=[dataclasses.asdict(each) for each in places]),
-                  {'': shown, '-places': fig9.plot(places)}, fig9.table(places),
+                  {'': fig9.sheet(shown, ways), '-places': fig9.plot(places)}, fig9.table(places),
                   fig9.claims(places, qualities), qualities)
+
+
+@experiment('figE', UNETS, *held_out('reconstructed', 10))
+def fig_e(asked, data, digits):
+    """The same with every step of the way back, all of it shown, for a digit of each class.
+
+    Needs networks baseline and mspe.
+    """
+    from ddpm_mspe.experiments import fig9
+    from stylegan2_mspe.experiments.held_out import held_out_digits
+
+    networks, found = asked.unets(fig9.ROLES), held_out_digits(data, digits)
+    pictures = fig9.sources(found)
+    ways = fig9.ways_back(networks, pictures, counting('Reconstructing', networks, digits, fig9.TIMES),
+                          **fig9.FULL)
+    places, qualities = fig9.places_of(pictures, ways), judge(asked, networks, fig9.STEPS)
+    return Report(dict(data=found.source, places=[dataclasses.asdict(each) for each in places]),
+                  {'': fig9.sheet(pictures, ways)}, fig9.table(places), fig9.claims(places, qualities),
+                  qualities)
+
+
+def judge(asked, networks, steps):
+    """{label: whether the network's own digits can be read}"""
+    from ddpm_mspe.experiments import fig9
+
+    progress = counting('Sampling', networks, fig9.SEEDS, [steps])
+    return {label: fig9.judge(saved, asked.classifier, steps, progress) for label, saved in networks.items()}
+
+
+def counting(label, networks, pictures, steps):
+    """One progress line for so many pictures of each network, each with all of these steps."""
+    from ddpm_mspe.experiments.fig9 import BATCH
+    return diffusing.counting(len(networks) * -(-pictures // BATCH) * sum(steps), f'{label}: steps')
