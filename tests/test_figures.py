@@ -35,10 +35,14 @@ def test_a_box_shows_the_quarter_with_the_digit(figure):
 def test_canvases_are_of_the_sizes_they_are_named_by():
     for views in (fig6.views, fig6.more_views, fig8.views):
         for name, view in views(64).items():
-            assert name == f'{view.canvas.height}x{view.canvas.width}'
-    assert [len(view.boxes) for view in fig7.views(64).values()] == [3, 3, 4]
+            assert name.split(',')[0] == f'{view.canvas.height}x{view.canvas.width}'
+    assert [len(view.boxes) for view in fig7.views(64).values()] == [3, 3, 4] * 2
     assert all(view.boxes[1] == (0, 0, view.canvas.height, view.canvas.width)
                for view in fig8.views(64).values())
+    for views in (fig7.views, fig8.views):
+        for name, view in views(64).items():
+            starts = [edge for box in view.boxes for edge in box[:2]]
+            assert name.endswith('between cells') == any(start % 16 for start in starts)
 
 
 def test_scattered_places_are_new_to_the_coarsest_level():
@@ -115,10 +119,10 @@ def test_kept_digits_by_hand(monkeypatch):
     assert kept.summary([a, b])[2] == '| mspe | 100% (0.30), 50% (0.50) | 50% (0.50) |'
 
 
-def kept_as(**shares):
-    """name -> the parts that kept their class in views a and b."""
+def kept_as(views=('a', 'b'), **shares):
+    """name -> the parts that kept their class in both views."""
     return [kept.Kept(name.replace('_', '-'), view, [0.5], [0.], [share], [0.], [0.])
-            for name, pair in shares.items() for view, share in zip('ab', pair)]
+            for name, pair in shares.items() for view, share in zip(views, pair)]
 
 
 def test_claims_of_what_is_kept():
@@ -126,15 +130,22 @@ def test_claims_of_what_is_kept():
     ordered = kept_as(mspe=(.6, .8), baseline=(.7, .5), sspe=(.1, .1), mspe_resize=(.9, .6))
     assert [claim.holds for claim in fig6.claims(ordered, good)] == [True] * 3
     assert '70% of mspe, 60% of baseline, 10% of sspe' in fig6.claims(ordered, good)[0].found
-    for module in (fig7, fig8):
-        assert [claim.holds for claim in module.claims(ordered, good)] == [True] * 2
-        assert [claim.holds for claim in module.claims(ordered, dict(good, baseline=BAD))] == [True, None]
     turned = kept_as(mspe=(.5, .6), baseline=(.7, .5), sspe=(.1, .1), mspe_resize=(.5, .6))
     assert [claim.holds for claim in fig6.claims(turned, good)] == [False] * 3
-    assert [claim.holds for claim in fig8.claims(turned, good)] == [False] * 2
     alone = fig6.claims(kept_as(mspe=(.6, .8)), good)
     assert [claim.holds for claim in alone] == [None, True, None]
     assert alone[0].found == 'needs --network baseline=FILE and sspe=FILE'
+
+
+@pytest.mark.parametrize('module', [fig7, fig8])
+def test_the_baseline_is_asked_between_cells(module):
+    good, names = dict(mspe=GOOD, baseline=GOOD), ('a', f'b{kept.BETWEEN}')
+    assert kept.whole_and_between(kept_as(names, mspe=(0, 0))) == (['a'], [names[1]])
+    holds = lambda found, qualities=good: [claim.holds for claim in module.claims(found, qualities)]
+    ordered = kept_as(names, mspe=(.6, .4), baseline=(.9, .3))
+    assert holds(ordered) == [True, True] and holds(ordered, dict(good, baseline=BAD)) == [True, None]
+    assert holds(kept_as(names, mspe=(.5, .4), baseline=(.1, .4))) == [False, False]
+    assert holds(kept_as(names, baseline=(.5, .4))) == [None, None]
 
 
 def test_ink_around_a_digit_by_hand(monkeypatch):
@@ -160,7 +171,7 @@ def tiny(monkeypatch):
     monkeypatch.setattr(legacy, 'load_network_pkl', lambda file: {'G_ema': make_generator(file[:4])})
     for module, values in {fig1: dict(SHIFTS=((0, 24),), PLACES=3, SHOWN=(0,), SHOWN_MORE=(0,), COLUMNS=2),
                            fig6: dict(SCALES=((1.5, 1.5),), MORE=((1, 1.5),), SHOWN=(0,), SHOWN_MORE=(0,)),
-                           fig7: dict(TIMES=dict(right=(1, 2)), SHOWN=(0,)),
+                           fig7: dict(TIMES=((1, 2),), STRETCHES=(1 / 2,), SHOWN=(0,)),
                            fig8: dict(SCALES=((1, 1.5),), SHOWN=(0,))}.items():
         for name, value in values.items():
             monkeypatch.setattr(module, name, value)

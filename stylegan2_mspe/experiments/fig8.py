@@ -15,18 +15,12 @@ from stylegan2_mspe.experiments.claims import Claim
 from stylegan2_mspe.experiments.sheets import sheet
 from stylegan2_mspe.experiments.views import Box, View
 from stylegan2_mspe.framing import frame
-from stylegan2_mspe.pe import Canvas
 from stylegan2_mspe.quality import Quality
 
 ROLES = ('baseline', 'sspe', 'mspe', 'mspe-plus')
-SCALES = ((1, 1.5), (1, 2), (1.5, 1), (2, 1), (2, 2))   # of height and width: how much of the world
+SCALES = ((1, 1.5), (1, 2), (1.5, 1), (2, 1), (2, 2),   # of height and width: how much of the world
+          (1, 1.375), (1.375, 1))                       # the last two begin between cells
 SHOWN = (0, 1, 2, 3)                                    # seeds in the picture
-
-
-def extended(resolution: int) -> dict[str, Canvas]:
-    """More of the world, shared between both sides, by its size."""
-    boxes = [(round(resolution * y), round(resolution * x)) for y, x in SCALES]
-    return {f'{box[0]}x{box[1]}': frame(resolution, box, wrap=False) for box in boxes}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,11 +35,15 @@ class Around:
 
 
 def views(resolution: int) -> dict[str, View]:
-    """The trained digit, wherever its part of the world has come to; then the whole picture, for its ink."""
-    side, found = resolution // 2, {}
-    for name, canvas in extended(resolution).items():
-        top, left = (canvas.height - resolution) // 2, (canvas.width - resolution) // 2
-        found[name] = View(canvas, [Box(top, left, side, side), Box(0, 0, canvas.height, canvas.width)])
+    """More of the world, shared between both sides, by its size. The boxes: the trained digit, wherever its
+    part of the world has come to; then the whole picture, for its ink.
+    """
+    side, cell, found = resolution // 2, resolution // 4, {}
+    for height, width in ((round(resolution * y), round(resolution * x)) for y, x in SCALES):
+        canvas = frame(resolution, (height, width), wrap=False)
+        top, left = (height - resolution) // 2, (width - resolution) // 2
+        name = f'{height}x{width}{kept.BETWEEN if top % cell or left % cell else ""}'
+        found[name] = View(canvas, [Box(top, left, side, side), Box(0, 0, height, width)])
     return found
 
 
@@ -64,14 +62,15 @@ def measure(networks: Mapping[str, torch.nn.Module], *how) -> tuple[list[kept.Ke
 
 
 def claims(found: Sequence[kept.Kept], qualities: dict[str, Quality]) -> list[Claim]:
-    """What the figure shows of MS-PE, and that it is its doing."""
-    sizes = list(dict.fromkeys(each.view for each in found))
+    """What the figure shows of MS-PE; and that it is its doing, which is asked here."""
+    whole, between = kept.whole_and_between(found)
     return [kept.most("most of MS-PE's digits stay what they are on canvases of other sizes (Fig. 8)", found,
-                      'mspe', sizes, qualities),
-            kept.more("more of MS-PE's digits do than of the baseline's", found, 'mspe', ['baseline'], sizes,
-                      qualities)]
+                      'mspe', whole, qualities),
+            kept.more("between cells more of MS-PE's digits do than of the baseline's", found, 'mspe',
+                      ['baseline'], between, qualities)]
 
 
 def picture(networks: Mapping[str, torch.nn.Module]) -> Image.Image:
     """The same latents on the trained canvas and on larger ones."""
-    return sheet(networks, SHOWN, lambda size: {'trained': None, **extended(size)}, 'More of the world')
+    return sheet(networks, SHOWN, lambda size: {
+        'trained': None, **{name: view.canvas for name, view in views(size).items()}}, 'More of the world')

@@ -12,6 +12,8 @@ from stylegan2_mspe.experiments.views import View, look, spread
 from stylegan2_mspe.quality import Quality
 
 MOST = 0.5
+BETWEEN = ', between cells'     # ends the names of canvases on which digits are not at whole cells of the 4x4
+                                # input; at whole cells the baseline moves its content as well
 BY_BOX = ('similarity', 'error', 'kept', 'sure', 'ink')     # lists of a Kept
 
 
@@ -58,6 +60,13 @@ def summary(found: Sequence[Kept]) -> list[str]:
 def values(found: Sequence[Kept], network: str, views: Sequence[str]) -> list[float]:
     """Parts that kept their class: of a network, in every box of these views."""
     return [share for each in found if each.network == network and each.view in views for share in each.kept]
+
+
+def whole_and_between(found: Sequence[Kept]) -> tuple[list[str], list[str]]:
+    """The names of the canvases with digits at whole cells of the 4x4 input, and between them."""
+    views = list(dict.fromkeys(each.view for each in found))
+    return ([view for view in views if not view.endswith(BETWEEN)],
+            [view for view in views if view.endswith(BETWEEN)])
 
 
 def most(text: str, found: Sequence[Kept], network: str, views: Sequence[str],
