@@ -55,19 +55,41 @@ def shifting(distances: torch.Tensor, length: int, wrap: bool) -> tuple[torch.Te
     return matrices.scatter_add(2, taps.remainder(length).long(), weights), known
 
 
+def shifted(pictures: torch.Tensor, shifts: torch.Tensor, wrap: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pictures [N, C, H, W] moved by (dy, dx), `shifts` [N, 2] in pixels: float64, and where they are known.
+
+    What is known is bool [N, H, W], as `shifting` says of each axis.
+    """
+    (rows, known_rows), (cols, known_cols) = (
+        shifting(shifts[:, axis].cpu(), pictures.shape[2 + axis], wrap) for axis in (0, 1))
+    rows, cols = rows.to(pictures.device), cols.to(pictures.device)     # float64: TF32 would end at 66 dB
+    moved = rows[:, None] @ pictures.double() @ cols[:, None].transpose(2, 3)
+    return moved, (known_rows[:, :, None] & known_cols[:, None]).to(pictures.device)
+
+
 def squared_errors(moved: torch.Tensor, still: torch.Tensor, shifts: torch.Tensor,
                    wrap: bool) -> tuple[torch.Tensor, torch.Tensor]:
     """How far pictures `moved` [N, C, H, W] are from `still` ones shifted by (dy, dx), `shifts` [N, 2].
 
     Returns the sum of squared errors of each, float64 [N], and how many numbers it is of, float64 [N].
     """
-    (rows, known_rows), (cols, known_cols) = (
-        shifting(shifts[:, axis].cpu(), still.shape[2 + axis], wrap) for axis in (0, 1))
-    rows, cols = rows.to(still.device), cols.to(still.device)      # float64: a product in TF32 ends at 66 dB
-    expected = rows[:, None] @ still.double() @ cols[:, None].transpose(2, 3)
-    known = (known_rows[:, :, None] & known_cols[:, None]).to(still.device)
+    expected, known = shifted(still, shifts, wrap)
     errors = (moved.double() - expected).square().sum(dim=1) * known
     return errors.sum(dim=(1, 2)), known.sum(dim=(1, 2)).double() * still.shape[1]
+
+
+@torch.no_grad()
+def draw_pair(G: torch.nn.Module, ws: torch.Tensor, shifts: torch.Tensor, place: str,
+              ) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pictures [N, C, R, R] of ws [N, num_ws, w_dim], as they are and on shifted canvases, in one of
+    PLACES.
+    """
+    wrap, border, noise_mode = PLACES[place].values()
+    identity = Canvas.identity(G.img_resolution)
+    canvases = [identity.shifted(dy, dx, wrap) for dy, dx in shifts.tolist()]
+    still, moved = (render(G, ws, canvas, noise_mode, border=border)
+                    for canvas in (identity.wrapped(wrap), canvases))
+    return still, moved
 
 
 @torch.no_grad()
@@ -77,16 +99,13 @@ def translation_errors(G: torch.nn.Module, seeds: Sequence[int], *, place: str, 
 
     place: of PLACES. Conditional networks get class seed mod c_dim. `progress` wraps the loop over batches.
     """
-    wrap, border, noise_mode = PLACES[place].values()
     found = [np.empty([0, 2])]
     for start in progress(range(0, len(seeds), batch)):
         part = seeds[start:start + batch]
-        ws, shifts = seed_ws(G, part), draw_shifts(part, G.img_resolution, whole)
-        identity = Canvas.identity(G.img_resolution)
-        canvases = [identity.shifted(dy, dx, wrap) for dy, dx in shifts.tolist()]
-        still = render(G, ws, identity.wrapped(wrap), noise_mode, border=border)
-        moved = render(G, ws, canvases, noise_mode, border=border)
-        found.append(torch.stack(squared_errors(moved, still, shifts, wrap), dim=1).cpu().numpy())
+        shifts = draw_shifts(part, G.img_resolution, whole)
+        still, moved = draw_pair(G, seed_ws(G, part), shifts, place)
+        errors = squared_errors(moved, still, shifts, PLACES[place]['wrap'])
+        found.append(torch.stack(errors, dim=1).cpu().numpy())
     return np.concatenate(found)
 
 
