@@ -64,8 +64,9 @@ def check(options: dict) -> None:
     check_run(options)
     _check_augmentation(options)
     if options.get('metrics'):
-        names = ','.join(options['metrics'])
-        raise ValueError(f'--metrics={names}: metrics are not built yet; use --metrics=none')
+        from stylegan2_mspe.metrics.registry import parse
+        for name in options['metrics']:
+            parse(name)
 
 
 def _check_augmentation(options: dict) -> None:
@@ -114,7 +115,8 @@ def resolve(options: dict, dataset: DatasetInfo, device: str = 'cpu') -> Trainin
         aug=given('aug', row.aug), augpipe=given('augpipe', 'bgc'), augment_p=given('p', 0.),
         ada_target=given('target', .6), ada_kimg=100 if resumed else 500,
         resume=resumed, seed=given('seed', 0), device=device, tick=given('tick', 4),
-        snap=given('snap', row.snap), stop_on_nan=given('stop_on_nan', False), workers=given('workers', 3),
+        snap=given('snap', row.snap), metrics=given('metrics', () if device == 'cpu' else (DEFAULT_METRIC,)),
+        stop_on_nan=given('stop_on_nan', False), workers=given('workers', 3),
         bench=not given('nobench', False), allow_tf32=given('allow_tf32', False),
         desc=describe(options, dataset.name))
     check_shapes(config)
@@ -127,9 +129,27 @@ def warnings(options: dict, dataset: DatasetInfo) -> list[str]:
     if dataset.label_dim and options.get('cond') is None:
         found.append(f'{dataset.name} has labels ({dataset.label_dim}), which are not used: --cond=1 trains '
                      'with them, --cond=0 is silent.')
-    if options.get('metrics') is None:
-        found.append(f'Metrics (by default {DEFAULT_METRIC}) are not built yet: training without them.')
     return found
+
+
+def prepare(config: TrainingConfig, given: dict) -> tuple[TrainingConfig, list[str]]:
+    """The config with the metrics that can be computed on this machine, and what there is to say of them.
+
+    given: the options that were asked for. Raises ValueError where some were asked for and can't be.
+    """
+    from stylegan2_mspe.metrics.available import require
+
+    if given.get('metrics') is not None:
+        require(config.metrics)
+        return config, []
+    if config.device == 'cpu':
+        return config, [f'{DEFAULT_METRIC}, which --metrics is by default, takes hours of each snapshot on a '
+                        'CPU and is left out; --metrics=none is silent.']
+    try:
+        require(config.metrics)
+    except ValueError as error:
+        return dataclasses.replace(config, metrics=()), [f'{error}; training without metrics.']
+    return config, []
 
 
 def split_batch(options: dict, row: Preset) -> tuple[int, int, int]:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from collections.abc import Callable
 
 from stylegan2_mspe.files import atomic_write, sync_folder
 
@@ -46,9 +47,14 @@ def read_json(path: str):
 
 
 def append_stats(run_dir: str, fields: dict) -> None:
-    """Adds one line to stats.jsonl in a single write, and syncs it: a later state relies on it."""
+    """Adds one line to stats.jsonl."""
+    append_line(os.path.join(run_dir, STATS), fields)
+
+
+def append_line(path: str, fields: dict) -> None:
+    """Adds one line of JSON to a file in a single write, and syncs it: a later state relies on it."""
     line = json.dumps(fields) + '\n'
-    descriptor = os.open(os.path.join(run_dir, STATS), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     try:
         _write_whole(descriptor, line.encode())
         os.fsync(descriptor)
@@ -70,12 +76,16 @@ def _write_whole(descriptor: int, data: bytes) -> None:
 
 def cut_stats(run_dir: str, tick: int) -> None:
     """Drops the lines of `tick` and later, and what a kill left of a line: a resumed run writes them anew."""
-    path = os.path.join(run_dir, STATS)
+    keep_lines(os.path.join(run_dir, STATS), lambda line: _tick(line) < tick)
+
+
+def keep_lines(path: str, wanted: Callable[[str], bool]) -> None:
+    """Drops the other lines of a file, if there is one, and what a kill left of a line."""
     if not os.path.exists(path):
         return
     with open(path, encoding='utf-8') as file:
         lines = file.readlines()
-    kept = [line for line in lines if line.endswith('\n') and _tick(line) < tick]
+    kept = [line for line in lines if line.endswith('\n') and wanted(line)]
     if kept != lines:
         with atomic_write(path, 'w', encoding='utf-8') as file:
             file.writelines(kept)

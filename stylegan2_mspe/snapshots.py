@@ -82,6 +82,11 @@ def save_pictures(grid: Grid, pictures: np.ndarray, path: str) -> None:
     images.save_image_grid(pictures, path, grid_size=grid.size)
 
 
+def snapshot_name(kimg: int) -> str:
+    """The name of the file with the networks as they were after that many thousand pictures."""
+    return f'network-snapshot-{kimg:06d}.pkl'
+
+
 def save_networks(path: str, models: dict[str, torch.nn.Module], training_set_kwargs: dict,
                   augment_pipe: torch.nn.Module | None = None) -> None:
     """Writes G, D and G_ema as CONTRACT's network pickle."""

@@ -119,6 +119,13 @@ class Ticks:
                 self.writer.add_scalar(name, field['mean'], global_step=int(kimg), walltime=now)
             self.writer.flush()
 
+    def show(self, values: dict[str, float]) -> None:
+        """Gives TensorBoard more numbers of the tick that was closed."""
+        if self.writer is not None:
+            for name, value in values.items():
+                self.writer.add_scalar(name, value, global_step=self.progress.nimg // 1000)
+            self.writer.flush()
+
     def begin(self) -> None:
         self.tick_start = time.time()
         self.maintenance = self.tick_start - self.tick_end

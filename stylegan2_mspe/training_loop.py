@@ -10,10 +10,11 @@ import numpy as np
 import torch
 
 from stylegan2_mspe import (ada, allocator, averaging, chance, checkpoint, distributed, memory, networks,
-                            run_folder, snapshots, stream, transfer)
+                            run_folder, snapshot_metrics, snapshots, stream, transfer)
 from stylegan2_mspe.config import TrainingConfig, discriminator_kwargs, generator_kwargs
 from stylegan2_mspe.dataset import construct_dataset
 from stylegan2_mspe.loss import PHASES, StyleGAN2Loss
+from stylegan2_mspe.metrics import task
 from stylegan2_mspe.step_canvas import step_canvas
 from stylegan2_mspe.tick_end import end_tick
 from stylegan2_mspe.ticks import Progress, Stopwatch, Ticks
@@ -212,13 +213,15 @@ def augment_p(training: Training) -> float:
 
 
 def train(training: Training, run_dir: str | None, *, say: Callable[[str], None] = print,
-          watch: Callable[[int], None] = lambda nimg: None, grid: tuple[int, int] | None = None) -> None:
+          watch: Callable[[int], None] = lambda nimg: None, wait: task.Progress = task.silent,
+          grid: tuple[int, int] | None = None) -> None:
     """Trains to the end, in an existing folder.
 
     run_dir: None in all but the first of several processes, which write nothing. say: takes the lines of the
-    log. watch: takes the number of pictures shown, after each step. grid: (columns, rows) of the picture
-    grids, None = what fills a large screen. Raises ValueError for a picture that can't be used, Stopped where
-    the config asks to end a run that has gone wrong, MemoryError where a step or a grid does not fit.
+    log. watch: takes the number of pictures shown, after each step. wait: wraps the loops of metrics. grid:
+    (columns, rows) of the picture grids, None = what fills a large screen. Raises ValueError for a picture
+    that can't be used, Stopped where the config asks to end a run that has gone wrong, MemoryError where a
+    step or a grid does not fit.
     """
     config, progress = training.config, training.progress
     shown = real = None
@@ -231,6 +234,9 @@ def train(training: Training, run_dir: str | None, *, say: Callable[[str], None]
         run_folder.cut_stats(run_dir, progress.tick)
     ticks = Ticks(run_dir, progress, device=training.device, say=say,
                   latest=training.resumed and training.resumed['values']['stats'])
+    if training.resumed is not None and config.metrics:
+        snapshot_metrics.measure_lacking(training.models['G_ema'], config, run_dir, progress.nimg // 1000,
+                                         say=say, progress=wait)
     with contextlib.closing(open_stream(training)) as pictures:
         done = progress.nimg >= config.kimg * 1000
         while not done:
@@ -240,12 +246,12 @@ def train(training: Training, run_dir: str | None, *, say: Callable[[str], None]
             watch(progress.nimg)
             done = progress.nimg >= config.kimg * 1000
             if ticks.due(config.tick, done):
-                close_tick(training, ticks, shown, real, done=done, say=say)
+                close_tick(training, ticks, shown, real, done=done, say=say, wait=wait)
 
 
 def close_tick(training: Training, ticks: Ticks, grid: snapshots.Grid | None, real: float | None, *,
-               done: bool, say: Callable[[str], None]) -> None:
-    """Closes a tick: statistics, what has gone wrong, and a snapshot where one is due.
+               done: bool, say: Callable[[str], None], wait: task.Progress) -> None:
+    """Closes a tick: statistics, what has gone wrong, and a snapshot, with its metrics, where one is due.
 
     grid, and real (the variety of its real pictures): None where another process draws it. Raises Stopped,
     after a snapshot.
@@ -259,8 +265,19 @@ def close_tick(training: Training, ticks: Ticks, grid: snapshots.Grid | None, re
                for name, module in training.models.items()}
     tensors['the mean path length'] = [training.loss.pl_mean]
     end_tick(ticks, training.trouble, tensors, due=due, stop_on_nan=config.stop_on_nan, say=say,
-             save=lambda: write_snapshot(training, ticks.run_dir, grid, ticks.latest, pictures),
+             save=lambda: save(training, ticks, grid, pictures, say, wait),
              augment=augment_p(training), variety=share)
+
+
+def save(training: Training, ticks: Ticks, grid: snapshots.Grid | None, pictures: np.ndarray | None,
+         say: Callable[[str], None], wait: task.Progress) -> None:
+    """Writes a snapshot, and then computes its metrics: a kill meanwhile loses none of the training."""
+    config, kimg = training.config, training.progress.nimg // 1000
+    write_snapshot(training, ticks.run_dir, grid, ticks.latest, pictures)
+    if training.trouble.finite:
+        found = snapshot_metrics.measure(config.metrics, training.models['G_ema'], config, ticks.run_dir,
+                                         kimg, say=say, progress=wait)
+        ticks.show({f'Metrics/{name}': value for name, value in found.items()})
 
 
 def open_stream(training: Training) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
@@ -295,7 +312,7 @@ def write_snapshot(training: Training, run_dir: str | None, grid: snapshots.Grid
     if not training.trouble.finite:
         return
     if run_dir is not None:
-        snapshots.save_networks(os.path.join(run_dir, f'network-snapshot-{kimg:06d}.pkl'), training.models,
+        snapshots.save_networks(os.path.join(run_dir, snapshots.snapshot_name(kimg)), training.models,
                                 training.config.training_set_kwargs, pipe)
     write_state(training, run_dir, stats)
 

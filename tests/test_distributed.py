@@ -1,6 +1,7 @@
 """Several processes train as one does, resume as any number of them, and end together with one sentence."""
 
 import dataclasses
+import json
 import os
 import re
 import signal
@@ -14,7 +15,8 @@ import torch
 
 from stylegan2_mspe import checkpoint, distributed, run_folder
 from stylegan2_mspe.legacy import load_network_pkl
-from tests import tiny, together
+from stylegan2_mspe.metrics.calculation import calculate
+from tests import scripted, tiny, together
 from tools import processes, train
 
 CONFIGS = {
@@ -22,7 +24,8 @@ CONFIGS = {
     'everything': dict(batch=8, batch_gpu=2, g_fp16_res=0, d_fp16_res=0, aug='fixed', augpipe='bgcfnc',
                        augment_p=.7, style_mixing=1., random_resize=(12, 24), label_dim=3),
 }
-KINDS = {'two': {}, 'ada': dict(aug='ada', ada_target=-1.1, ada_kimg=.1, pl_weight=2., kimg=.048)}
+KINDS = {'two': {}, 'ada': dict(aug='ada', ada_target=-1.1, ada_kimg=.1, pl_weight=2., kimg=.048,
+                                metrics=('brightness',))}
 
 
 @pytest.fixture(scope='module')
@@ -50,6 +53,7 @@ def two(data, tmp_path_factory):
     run = run_config(data)
     together.train(dataclasses.replace(run, kimg=.032), folder / 'one-two')
     together.train(run, folder / 'one')
+    os.environ['MSPE_DETECTORS'] = str(scripted.folder())
     configs = {name: config(data, **changes) for name, changes in CONFIGS.items()}
     distributed.launch(2, together.all_jobs, str(folder), configs, run, str(folder / 'one-two'), KINDS)
     return folder
@@ -71,7 +75,7 @@ def test_gradients_of_two_processes_are_those_of_one(two, data, name, batch_gpu)
 
     Path length compares with the mean of its own pass, so it is alike in as many passes only.
     """
-    found = [torch.load(two / f'{name}-{rank}.pt') for rank in range(2)]
+    found = [torch.load(two / f'{name}-{rank}.pt', weights_only=True) for rank in range(2)]
     assert tiny.differences(*found) == []
     changes = dict(CONFIGS[name], batch_gpu=batch_gpu)
     passes = 8 // CONFIGS[name]['batch_gpu']
@@ -100,7 +104,7 @@ def test_a_run_of_two_processes_ends_as_one_does(two, name):
     (one, expected), (other, found) = weights_of(two / 'one'), weights_of(two / name)
     assert other['values']['progress']['nimg'] == one['values']['progress']['nimg'] == 64
     assert relative(found, expected) < 1e-4
-    assert {path.name for path in (two / name).iterdir()} == {path.name for path in (two / 'one').iterdir()}
+    assert tiny.files(two / name) == tiny.files(two / 'one')
     lines = [tiny.stats_lines(two / each) for each in ('one', name)]
     assert [line.keys() for line in lines[0]] == [line.keys() for line in lines[1]]
     for first, second in zip(*lines):       # of all processes together
@@ -128,6 +132,24 @@ def test_the_signs_of_all_processes_move_p(two, data, tmp_path):
     assert state['values']['augment_p'] == pytest.approx(float(training.loss.augment_pipe.p)) != 0
     assert state['values']['ada'][0] == training.strength.state()[0]
     assert float(state['values']['pl_mean']) == pytest.approx(float(training.loss.pl_mean), rel=1e-3)
+
+
+def test_metrics_of_two_processes_are_those_of_one(two, data, tmp_path):
+    expected = together.measured(run_config(data), str(tmp_path))
+    for rank in range(2):
+        found = torch.load(two / f'measured-{rank}.pt')
+        assert found.keys() == expected.keys()
+        for name in expected:
+            assert found[name] == pytest.approx(expected[name], rel=1e-4)
+    assert len(os.listdir(two / 'cache' / 'gan-metrics')) == 1
+
+
+def test_snapshots_of_two_processes_are_measured_once(two):
+    lines = [json.loads(line) for line in (two / 'ada' / 'metric-brightness.jsonl').read_text().splitlines()]
+    assert [(line['metric'], line['snapshot_pkl']) for line in lines] == [
+        ('brightness', 'network-snapshot-000000.pkl')] * 2
+    G = load_network_pkl(two / 'ada' / 'network-snapshot-000000.pkl')['G_ema']
+    assert lines[-1]['results'] == pytest.approx(calculate(G, 'brightness').results, rel=1e-5)
 
 
 def test_what_has_drifted_apart_is_named(two):

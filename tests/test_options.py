@@ -1,8 +1,10 @@
 """From options to a checked config and the run's name."""
 
+import dataclasses
+
 import pytest
 
-from stylegan2_mspe.options import DatasetInfo, describe, resolve, warnings
+from stylegan2_mspe.options import DatasetInfo, describe, prepare, resolve, warnings
 
 SMALL = DatasetInfo(name='digits', size=100, channels=3, resolution=64, label_dim=10)
 FACES = DatasetInfo(name='faces', size=1000, channels=3, resolution=256, label_dim=0)
@@ -124,11 +126,39 @@ def test_resuming_from_a_network_has_no_ramp(tmp_path):
 
 
 def test_what_is_left_undone_is_told_once_each():
-    assert [line.split(' ')[0] for line in warnings({}, FACES)] == ['Metrics']
-    assert warnings(dict(cfg='auto', metrics=()), FACES) == []
-    [line] = warnings(dict(metrics=()), SMALL)
+    assert warnings({}, FACES) == []
+    [line] = warnings({}, SMALL)
     assert line.startswith('digits has labels (10), which are not used: --cond=1 ')
-    assert warnings(dict(metrics=(), cond=True), SMALL) == warnings(dict(metrics=(), cond=False), SMALL) == []
+    assert warnings(dict(cond=True), SMALL) == warnings(dict(cond=False), SMALL) == []
+
+
+def test_metrics_are_those_asked_for_else_the_usual_one_where_there_is_a_gpu():
+    assert made().metrics == () and made(metrics=('fid5k', 'eqt_int')).metrics == ('fid5k', 'eqt_int')
+    on_gpu = resolve(dict(data='digits.zip'), SMALL, 'cuda')
+    assert on_gpu.metrics == ('fid50k_full',)
+    assert resolve(dict(data='digits.zip', metrics=()), SMALL, 'cuda').metrics == ()
+
+
+def test_what_metrics_need_is_looked_for_first(monkeypatch):
+    asked = []
+
+    def require(metrics):
+        asked.append(metrics)
+        if 'fid50k_full' in metrics:
+            raise ValueError('inception can not be had')
+    monkeypatch.setattr('stylegan2_mspe.metrics.available.require', require)
+    on_gpu = resolve(dict(data='digits.zip'), SMALL, 'cuda')
+    config, [sentence] = prepare(on_gpu, {})        # left at the default: said, and done without
+    assert config == dataclasses.replace(on_gpu, metrics=())
+    assert sentence == 'inception can not be had; training without metrics.'
+    with pytest.raises(ValueError, match='^inception can not be had$'):
+        prepare(on_gpu, dict(metrics=('fid50k_full',)))
+    wanted = made(metrics=('fid_mnist',))
+    assert prepare(wanted, dict(metrics=('fid_mnist',))) == (wanted, [])
+    assert asked == [('fid50k_full',), ('fid50k_full',), ('fid_mnist',)]
+    config, [sentence] = prepare(made(), {})
+    assert config == made() and sentence.startswith('fid50k_full, which --metrics is by default, takes hours')
+    assert prepare(made(metrics=()), dict(metrics=())) == (made(), [])
 
 
 @pytest.mark.parametrize('options, expected', [
@@ -158,7 +188,7 @@ def test_augmentation(options, expected):
         (dict(random_margin=1.5), '--random-margin=1.5: expected a part of the pictures, 0 to 1'),
         (dict(gpus=3), '--gpus=3: expected a power of two'),
         (dict(gpus=4, batch=30), '--batch=30: expected a multiple of --gpus=4'),
-        (dict(metrics=('fid50k_full',)), '--metrics=fid50k_full: metrics are not built yet'),
+        (dict(metrics=('fid50k_full', 'fid50')), '--metrics=fid50 is not a metric; did you mean fid50k'),
         (dict(aug='fixed'), '--aug=fixed: expected --p with it'),
         (dict(p=0.5), '--p=0.5: expected .* together with --aug=fixed'),
         (dict(aug='fixed', p=1.5), '--p=1.5: expected a probability from 0 to 1'),

@@ -1,14 +1,18 @@
 """What the processes of test_distributed do: functions by a name that a new process can import."""
 
 import dataclasses
+import os
 import signal
 import time
 
 import torch
 
 from stylegan2_mspe import checkpoint, distributed, stream, training_loop
-from tests import tiny
+from stylegan2_mspe.metrics.registry import parse
+from stylegan2_mspe.metrics.task import MetricTask
+from tests import brightness, drawn, tiny  # noqa: F401 (registers a metric)
 from tests.golden import fill
+
 
 def gradients(config):
     """{phase.parameter: gradient}, and what else a phase moves, on filled networks."""
@@ -53,7 +57,20 @@ def all_jobs(world, store, folder, configs, run, one, kinds):
             train(dataclasses.replace(run, **changes), f'{folder}/{name}')
         train(run, one, checkpoint.newest_state(one))
         torch.save(torch.get_num_threads(), f'{folder}/threads-{world.rank}.pt')
+        torch.save(measured(run, f'{folder}/cache'), f'{folder}/measured-{world.rank}.pt')
         drifted(world, folder)
+
+
+def measured(config, cache):
+    """FID and accuracy of 70 pictures: three batches, which two processes cannot share alike."""
+    os.environ['DNNLIB_CACHE_DIR'] = cache
+    found = {}
+    for name in ('fid', 'acc_mnist'):
+        request = dataclasses.replace(parse(name), pictures=70)
+        task = MetricTask(G=drawn.make_generator(), request=request,
+                          dataset_kwargs=config.training_set_kwargs)
+        found[name] = request.metric.compute(task)
+    return found
 
 
 def drifted(world, folder):

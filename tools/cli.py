@@ -8,7 +8,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterable, Iterator
-from typing import NoReturn, TypeVar
+from typing import NoReturn, TextIO, TypeVar
 
 import click
 
@@ -130,6 +130,28 @@ class SizeType(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
+class ListType(click.ParamType):
+    """Comma-separated values; gives a tuple."""
+
+    def __init__(self, item, name):
+        self.item, self.name = item, name
+
+    def convert(self, value, param, ctx):
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(self.item(part.strip()) for part in value.split(','))
+        except ValueError:
+            self.fail(f'found {value!r}, expected {self.name} separated by commas', param, ctx)
+
+
+def metrics_option(help: str, **how):
+    """--metrics: names separated by commas; `none` is an empty tuple."""
+    none = lambda ctx, param, value: () if value == ('none',) else value
+    return click.option('--metrics', type=ListType(str, 'names'), metavar='NAMES', callback=none, help=help,
+                        **how)
+
+
 def pick_device(name: str):
     """'auto' is CUDA where there is some. Raises ValueError for CUDA where there is none."""
     import torch
@@ -146,12 +168,13 @@ def pick_device(name: str):
 # ----- progress ---------------------------------------------------------------------------------------------
 
 
-def progress(iterable: Iterable[T], total: int, label: str) -> Iterator[T]:
-    """Passes `iterable` through and shows count, rate and time left on stderr.
+def progress(iterable: Iterable[T], total: int, label: str, stream: TextIO | None = None) -> Iterator[T]:
+    """Passes `iterable` through and shows count, rate and time left on `stream`, by default stderr.
 
     On a terminal it is one live line, from the third second on; elsewhere a plain line every ten seconds.
     """
-    live = sys.stderr.isatty()
+    stream = stream or sys.stderr
+    live = stream.isatty()
     start = time.monotonic()
     due = start + (QUIET_SECONDS if live else PLAIN_SECONDS)
     shown = False
@@ -162,10 +185,10 @@ def progress(iterable: Iterable[T], total: int, label: str) -> Iterator[T]:
             if now >= due:
                 due = now + (LIVE_SECONDS if live else PLAIN_SECONDS)
                 shown = live
-                _show(_progress_line(label, count, total, now - start), live)
+                _show(_progress_line(label, count, total, now - start), live, stream)
     finally:
         if shown:
-            print(file=sys.stderr)
+            print(file=stream)
 
 
 def _progress_line(label: str, count: int, total: int, seconds: float) -> str:
@@ -180,9 +203,9 @@ def _clock(seconds: float) -> str:
     return f'{hours}:{minutes:02d}:{seconds:02d}' if hours else f'{minutes}:{seconds:02d}'
 
 
-def _show(line: str, live: bool) -> None:
+def _show(line: str, live: bool, stream: TextIO) -> None:
     if live:
         width = shutil.get_terminal_size().columns - 1
-        print('\r' + line[:width].ljust(width), end='', file=sys.stderr, flush=True)
+        print('\r' + line[:width].ljust(width), end='', file=stream, flush=True)
     else:
-        print(line, file=sys.stderr, flush=True)
+        print(line, file=stream, flush=True)

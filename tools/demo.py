@@ -62,7 +62,7 @@ def train_for(seconds: float, network: str, runs: str = RUNS, **options) -> str:
     from tools.training import record, resolve
 
     end = time.monotonic() + seconds
-    options = dict(cfg='mspe-small', data='demo', resume=str(network), **options)
+    options = dict(cfg='mspe-small', data='demo', resume=str(network), metrics=(), **options)
     config = resolve(train.PROGRAM, options)
     training = train.build(config)
     run_dir = run_folder.create(runs, config.desc)

@@ -9,26 +9,6 @@ from stylegan2_mspe.options import AUGPIPES, PLANS, PRETRAINED
 from tools import cli, training
 
 
-class ListType(click.ParamType):
-    """Comma-separated values; gives a tuple."""
-
-    def __init__(self, item, name):
-        self.item, self.name = item, name
-
-    def convert(self, value, param, ctx):
-        if isinstance(value, tuple):
-            return value
-        try:
-            return tuple(self.item(part.strip()) for part in value.split(','))
-        except ValueError:
-            self.fail(f'found {value!r}, expected {self.name} separated by commas', param, ctx)
-
-
-def metric_names(ctx, param, value):
-    """`none` is no metric."""
-    return () if value == ('none',) else value
-
-
 @click.command(context_settings=cli.SETTINGS)
 # What is trained.
 @training.options('data')
@@ -55,7 +35,7 @@ def metric_names(ctx, param, value):
 @click.option('--cmax', type=int, metavar='N', help="... but at most cmax  [default: the preset's]")
 @click.option('--map-depth', type=int, metavar='N',
               help="Layers of the mapping network  [default: the preset's]")
-@click.option('--random-resize', type=ListType(int, 'sizes'), metavar='SIZES',
+@click.option('--random-resize', type=cli.ListType(int, 'sizes'), metavar='SIZES',
               help='Draw each step at one of these sizes, such as 256,320,384,448,512')
 @click.option('--random-shift', type=bool, metavar='BOOL', help='Move the content at most steps, by whole '
               "pixels round the picture, and roll it back for D  [default: the preset's]")
@@ -73,8 +53,8 @@ def metric_names(ctx, param, value):
               help='Processes, a power of two: one for each GPU of this machine or, with --device=cpu, as many '
               'on its cores  [default: 1; under torchrun: all]')
 @training.options('seed', 'tick', 'snap')
-@click.option('--metrics', type=ListType(str, 'names'), metavar='NAMES', callback=metric_names,
-              help='Metrics at each snapshot, or none')
+@cli.metrics_option('At each snapshot: fid50k_full, kid50k_full, pr50k3_full, fid_mnist, eqt_int and others '
+                    'of calc_metrics.py, or none  [default: fid50k_full; on a CPU none]')
 @training.options('desc')
 @click.option('--stop-on-nan', type=bool, metavar='BOOL',
               help='End the run, saved, at a NaN or when all pictures become one  [default: false]')
@@ -133,6 +113,12 @@ def divided(recorded, changes):
     return dict(num_gpus=gpus, batch_gpu=batch_gpu)
 
 
+def prepare(config, given):
+    from stylegan2_mspe.options import prepare
+
+    return prepare(config, given)
+
+
 def build(config, state=None):
     from stylegan2_mspe import training_loop
 
@@ -153,4 +139,5 @@ def describe(built):
             + ('' if config.aug == 'noaug' else f', augmented ({config.aug}, {config.augpipe})'))
 
 
-PROGRAM = training.Program(TrainingConfig, check, resolve, warnings, divided, build, train, describe)
+PROGRAM = training.Program(TrainingConfig, check, resolve, warnings, divided, prepare, build, train,
+                           describe)

@@ -60,6 +60,10 @@ def warnings(options, info):
     return []
 
 
+def prepare(config, given):
+    return config, []
+
+
 def divided(recorded, changes):
     """How the pictures of a step are divided when a run goes on elsewhere. Raises ValueError."""
     from ddpm_mspe.options import split_batch
@@ -76,7 +80,7 @@ def build(config, state=None):
     return training.build(config, state)
 
 
-def train(built, run_dir, **reports):
+def train(built, run_dir, wait=None, **reports):     # there are no metrics to wait for
     from ddpm_mspe import training
 
     training.train(built, run_dir, **reports)
@@ -90,7 +94,8 @@ def describe(built):
             f'{config.kimg:g} kimg on {training.where(config)}')
 
 
-PROGRAM = training.Program(DiffusionConfig, check, resolve, warnings, divided, build, train, describe)
+PROGRAM = training.Program(DiffusionConfig, check, resolve, warnings, divided, prepare, build, train,
+                           describe)
 
 
 if __name__ == '__main__':

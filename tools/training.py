@@ -3,6 +3,7 @@ what is recorded and said. What is trained is a Program.
 """
 
 import dataclasses
+import functools
 import json
 import os
 import sys
@@ -13,8 +14,8 @@ import click
 
 from tools import cli, processes
 
-LATER = ('kimg', 'snap', 'workers', 'stop_on_nan')      # what a resumed run may do otherwise ...
-DEVICES = ('gpus', 'batch_gpu')                         # ... and where, with the same pictures a step
+LATER = ('kimg', 'snap', 'workers', 'stop_on_nan', 'metrics')   # what a resumed run may do otherwise ...
+DEVICES = ('gpus', 'batch_gpu')                                 # ... and where, with the same pictures a step
 CHANGEABLE = LATER + DEVICES
 GIVEN = 'options'                           # entry of training_options.json: what the user asked for
 
@@ -54,8 +55,9 @@ class Program(NamedTuple):
     resolve: Callable[..., Any]             # (options, DatasetInfo, device) -> config
     warnings: Callable[..., list[str]]      # (options, DatasetInfo) -> sentences
     divided: Callable[..., dict]            # (config of the run, changes) -> its num_gpus and batch_gpu
+    prepare: Callable[..., tuple]           # (config, options) -> config, sentences: what it needs is fetched
     build: Callable[..., Any]               # (config, state) -> training
-    train: Callable[..., None]              # (training, run folder, say=, watch=)
+    train: Callable[..., None]              # (training, run folder, say=, watch=, wait=)
     describe: Callable[[Any], str]          # the log's line about a training
 
 
@@ -84,6 +86,7 @@ def main(program: Program, outdir: str, options: dict, dry_run: bool) -> None:
     plan = make_plan(program, outdir, options, dry_run)
     if plan is not None:
         check_devices(plan)
+        plan = prepare(program, plan)
         count = plan.config.num_gpus
         processes.run(count, carry_out, program, plan if count == 1 else plan.to_send())
 
@@ -184,6 +187,12 @@ def dataset_info(options):
                        label_dim=label_dim)
 
 
+def prepare(program, plan):
+    """The plan as it can be carried out on this machine, once what it needs has been fetched."""
+    config, sentences = program.prepare(plan.config, plan.given)
+    return dataclasses.replace(plan, config=config, warnings=(*plan.warnings, *sentences))
+
+
 def check_devices(plan):
     """Raises ValueError where this machine has fewer devices than processes would be started on."""
     count = plan.config.num_gpus
@@ -204,7 +213,7 @@ def run_jointly(program, outdir, options, dry_run):
     from stylegan2_mspe import distributed
 
     plan = make_plan(program, outdir, options, dry_run) if distributed.is_first() else None
-    plan = distributed.share(plan and plan.to_send())
+    plan = distributed.share(plan and prepare(program, plan).to_send())
     if plan is not None:
         carry_out(program, plan)
 
@@ -256,6 +265,7 @@ def run(program, training, run_dir, what):
     from tools.meter import Meter
 
     meter = Meter(training.config.kimg * 1000, sys.stderr)
+    wait = functools.partial(cli.progress, stream=sys.stderr)   # not into the log
 
     def say(line):
         meter.clear()
@@ -267,7 +277,7 @@ def run(program, training, run_dir, what):
         for note in training.notes:
             say(note)
         try:
-            program.train(training, run_dir, say=say, watch=meter.update)
+            program.train(training, run_dir, say=say, watch=meter.update, wait=wait)
         except OSError as error:    # a full disk does not say where
             error.filename = error.filename or run_dir
             raise

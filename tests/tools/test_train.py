@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import pathlib
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ from stylegan2_mspe.augpipes import PIPES
 from stylegan2_mspe.config import PRESETS
 from stylegan2_mspe.legacy import load_network_pkl, save_network_pkl
 from stylegan2_mspe.options import PRETRAINED
-from tests import tiny
+from tests import brightness, tiny  # noqa: F401 (registers a metric)
 from tools import cli, train
 
 SMALL = [
@@ -254,11 +255,32 @@ def test_a_run_that_goes_wrong_ends_where_asked_to(program, tmp_path, data, monk
     assert code == 0 and out.startswith('Resuming at 0 kimg') and 'Warning' not in out, err
 
 
-def test_defaults_not_built_yet_are_warned_of_once(program, tmp_path, data):
+def test_metrics_left_out_on_a_cpu_are_told_once(program, tmp_path, data):
     options = [each for each in SMALL if each != '--metrics=none' and not each.startswith('--cfg')]
     code, out, err = program(f'--data={data}', '--cfg=auto', *options)
     assert code == 0
-    assert [line[:22] for line in err.splitlines()] == ['Warning: Metrics (by d']
+    assert [line[:30] for line in err.splitlines()] == ['Warning: fid50k_full, which --']
+
+
+def test_metrics_of_each_snapshot(program, tmp_path, data):
+    code, out, err = program(f'--data={data}', *SMALL, '--metrics=brightness')
+    assert code == 0 and err == '', err
+    lines = (pathlib.Path(only_run(tmp_path)) / 'metric-brightness.jsonl').read_text().splitlines()
+    assert len(lines) == out.count('\nbrightness ') == 2
+    assert json.loads(lines[0])['snapshot_pkl'] == 'network-snapshot-000000.pkl'
+    code, out, err = program('--resume=latest', '--kimg=.048', '--metrics=none')
+    assert code == 0 and 'brightness' not in out
+
+
+def test_metrics_that_can_not_be_had_are_told_before_anything_is_made(program, tmp_path, data, monkeypatch):
+    def offline(*_, **__):
+        raise OSError('found no network')
+    monkeypatch.setenv('MSPE_DETECTORS', str(tmp_path))
+    monkeypatch.setattr('dnnlib.util.open_url', offline)
+    result = program(f'--data={data}', *SMALL, '--metrics=fid5k_full')
+    refused(result, 'inception, which a metric needs, can not be had (found no network), expected', tmp_path)
+    asked = [f'--data={data}', *SMALL, '--metrics=fid5k_full']
+    assert program(*asked, '--dry-run')[0] == 0         # downloads nothing
 
 
 def test_labels_that_are_not_used_are_told(program, tmp_path, data):
@@ -302,7 +324,7 @@ def test_augmented_runs(program, tmp_path, data, options, name, p, kinds):
     (['--aug=noaug', '--augpipe=bg'], '--augpipe=bg: found --aug=noaug, expected --aug=ada'),
     (['--aug=ada', '--p=.5'], '--p=0.5: expected a probability from 0 to 1, together with --aug=fixed'),
     (['--aug=fixed'], '--aug=fixed: expected --p'),
-    (['--metrics=fid50k_full,kid50k_full'], '--metrics=fid50k_full,kid50k_full: metrics are not built yet'),
+    (['--metrics=fid_mnist,fid50k-full'], '--metrics=fid50k-full is not a metric; did you mean'),
     (['--subset=41'], '--subset=41: found 40 pictures'),
     (['--pe=mps'], "'mps' is not one of"),
     (['--random-resize=64,a'], "found '64,a', expected sizes separated by commas"),
