@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from PIL import Image
 
 from stylegan2_mspe import legacy, quality
@@ -12,6 +13,7 @@ from stylegan2_mspe.classifier import Judgement
 from stylegan2_mspe.experiments import fig1, fig6, fig7, fig8, kept, markdown
 from stylegan2_mspe.experiments.views import Seen, shifted_view
 from tests.reproduced import BAD, GOOD, make_generator, reproduced
+from tools import reproduce
 
 VIEWS = {
     'fig1': lambda R: {str(shift): shifted_view(R, *shift) for shift in fig1.SHIFTS},
@@ -175,6 +177,14 @@ def tiny(monkeypatch):
                            fig8: dict(SCALES=((1, 1.5),), SHOWN=(0,))}.items():
         for name, value in values.items():
             monkeypatch.setattr(module, name, value)
+
+
+def test_a_file_for_a_folder_is_told_before_anything_is_done(tmp_path):
+    (tmp_path / 'taken').write_text('')
+    for outdir in (tmp_path / 'taken', tmp_path / 'taken' / 'deeper'):
+        result = CliRunner().invoke(reproduce.main, ['fig6', '--network=mspe=none.pkl', f'--outdir={outdir}'])
+        assert isinstance(result.exception, ValueError) and 'expected a folder' in str(result.exception)
+        assert 'taken, which' in str(result.exception)
 
 
 @pytest.mark.parametrize('figure', ['fig1', 'figB'])

@@ -22,7 +22,7 @@ def fig6(asked, seeds):
 
 @experiment('figD', networks(), seeds(128))
 def fig_d(asked, seeds):
-    """The same at more sizes and aspect ratios, with more latents shown.
+    """As fig6, at more sizes and aspect ratios, with more latents shown.
 
     Needs networks baseline, sspe, mspe and mspe-resize.
     """

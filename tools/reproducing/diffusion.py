@@ -32,7 +32,7 @@ def fig9(asked, data, digits, steps):
 
 @experiment('figE', UNETS, *held_out('reconstructed', 10))
 def fig_e(asked, data, digits):
-    """The same with every step of the way back, all of it shown, for a digit of each class.
+    """As fig9, with every step of the way back: a digit of each class, all of them shown.
 
     Needs networks baseline and mspe.
     """

@@ -25,7 +25,7 @@ def fig1(asked, seeds):
 
 @experiment('figB', networks(), seeds(128))
 def fig_b(asked, seeds):
-    """The same at many places all round the circle, with more latents shown.
+    """As fig1, at many places all round the circle, with more latents shown.
 
     Needs networks baseline, sspe, mspe and mspe-plus.
     """

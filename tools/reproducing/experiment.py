@@ -8,7 +8,7 @@ import click
 
 from tools import cli, drawing
 from tools.reproducing import opening
-from tools.reproducing.report import Report, write
+from tools.reproducing.report import Report, check_outdir, write
 
 # ----- what can be asked for --------------------------------------------------------------------------------
 
@@ -109,6 +109,7 @@ def experiment(name: str, *options):
     """
     def make(measure) -> click.Command:
         def command(outdir, device, files=None, **values):
+            check_outdir(outdir)
             asked = Asked(device, files)
             report: Report = measure(asked, **values)
             if files is not None:

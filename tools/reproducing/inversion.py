@@ -38,7 +38,7 @@ def fig5(asked, data, digits, steps):
 
 @experiment('figC', networks(), *held_out('projected', 10), STEPS)
 def fig_c(asked, data, digits, steps):
-    """Inversion at more places, with a digit of each class shown.
+    """As fig5, at more places, with a digit of each class shown.
 
     Needs networks baseline, sspe and mspe.
     """

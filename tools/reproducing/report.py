@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -13,6 +14,14 @@ class Report(NamedTuple):
     lines: Iterable[str]                # to print
     claims: Iterable = ()               # stylegan2_mspe.experiments.claims.Claim
     qualities: Mapping | None = None    # label -> stylegan2_mspe.quality.Quality of the network
+
+
+def check_outdir(outdir: str) -> None:
+    """Raises ValueError where results could not be written, before hours have been spent on them."""
+    path = pathlib.Path(outdir).absolute()
+    found = next(each for each in (path, *path.parents) if each.exists())
+    if not found.is_dir() or not os.access(found, os.W_OK):
+        raise ValueError(f'--outdir={outdir}: found {found}, which cannot be written to, expected a folder')
 
 
 def write(name: str, outdir: str, asked: dict, report: Report) -> None:
