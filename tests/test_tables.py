@@ -1,4 +1,4 @@
-"""Tables 1 and 2 at toy size: what they measure, and what they say of numbers that are given."""
+"""Tables at toy size: what they measure, and what they say of numbers that are given."""
 
 import json
 
@@ -7,8 +7,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 from stylegan2_mspe import detector_file, legacy, quality
-from stylegan2_mspe.experiments import table1, table2
-from stylegan2_mspe.metrics import calculation, detectors, registry
+from stylegan2_mspe.experiments import equivariance, table1, table2
+from stylegan2_mspe.metrics import available, calculation, registry
 from tests.drawn import make_generator
 from tools import reproduce
 
@@ -33,7 +33,7 @@ def test_table1_asks_for_every_size_of_every_network():
     found = table1.measure({'a': make_generator(), 'b': make_generator()}, distance)
     assert asked == [(16, None), (16, (24, 24)), (16, (32, 32))] * 2
     assert [row.fid for row in found] == [[1, 2, 3], [4, 5, 6]] and found[1].sizes[1] == (24, 24)
-    assert found[1].sentence() == 'b: FID 4 at 16x16, 5 at 24x24, 6 at 32x32.'
+    assert table1.summary(found)[::3] == ['| FID at | 1 x | 1.5 x | 2 x |', '| b | 4 | 5 | 6 |']
 
 
 def test_table1_claims():
@@ -77,10 +77,21 @@ def test_table2_claims():
 
 def test_table2_draws_and_says_what_it_found():
     row = table2.Row('mspe', 12.3456, 0.7, 0.25)
-    assert row.sentence() == 'mspe: FID 12.35, precision 0.700, recall 0.250.'
+    assert table2.summary([row])[2] == '| mspe | 12.35 | 0.700 | 0.250 |'
     assert table2.plot([row, table2.Row('baseline', 3, 0.1, 0.9)]).size == (720, 440)
     with pytest.raises(ValueError, match='at least one'):
         table2.plot([])
+
+
+def test_equivariance_claims():
+    def claims(whole, fid, qualities=None):
+        plus = equivariance.Row('mspe-plus', whole, 0, 0, 0, fid)
+        return verdicts(equivariance.claims([row, plus], qualities))
+    row = equivariance.Row('mspe', 20, 30.125, 19, 29, 10)
+    assert claims(26, 11) == [True, True] and claims(25.9, 11.1) == [False, False]
+    assert claims(26, 11, {'mspe': GOOD, 'mspe-plus': BAD}) == [False, None, None]
+    assert verdicts(equivariance.claims([row], None)) == [None, None]
+    assert equivariance.summary([row])[2] == '| mspe | 20.00 | 19.00 | 30.12 | 29.00 | 10 |'
 
 
 # ----- the commands -----------------------------------------------------------------------------------------
@@ -93,7 +104,8 @@ def calculated(monkeypatch, tmp_path):
 
     def calculate(G, metric, *, dataset_kwargs, detectors, progress):
         asked.append((G.marker, metric, dataset_kwargs['path'], detectors))
-        numbers = dict(a=0.7, b=0.4) if registry.parse(metric).metric.name == 'pr3' else {'': 10.0 * len(asked)}
+        alone = registry.parse(metric).metric.name == 'fid'
+        numbers = {'': 10.0 * len(asked)} if alone else dict(a=0.7, b=0.4)
         return calculation.Result(metric, numbers, dict(detector='eye', sha256='0', pictures=1000), 1.0)
 
     def load(file):
@@ -104,7 +116,7 @@ def calculated(monkeypatch, tmp_path):
     monkeypatch.setattr(legacy, 'load_network_pkl', load)
     monkeypatch.setattr(quality, 'SEEDS', 3)
     monkeypatch.setattr(detector_file, 'at_hand', lambda kind, given=None: bool(given))
-    monkeypatch.setattr(detectors, 'open_detector', lambda kind, given, device: opened.append((kind, given)))
+    monkeypatch.setattr(available, 'open_detector', lambda kind, given, device: opened.append((kind, given)))
     return asked, opened
 
 
@@ -124,7 +136,7 @@ def test_table1_command(calculated, tmp_path):
                           for metric in ('fid2k', 'fid2k@24x24', 'fid2k@32x32')]
     assert [row['fid'] for row in numbers['rows']] == [[10, 20, 30], [40, 50, 60]]
     assert numbers['measured']['fid2k@24x24']['sha256'] == '0' and numbers['quality']['mspe']['good'] is False
-    assert 'Seen by eye' in output and 'mspe: FID 10 at 16x16' in output and 'Not settled: at 1.5' in output
+    assert 'Seen by eye' in output and '| mspe | 10 | 20 | 30 |' in output and 'Not settled: at 1.5' in output
     assert Image.open(tmp_path / 'table1.png').size == (720, 440)
     assert Image.open(tmp_path / 'table1-samples.png').width > 72
 
@@ -136,5 +148,13 @@ def test_table2_command_with_a_detector(calculated, tmp_path):
     assert opened == [(kind, {'': 'eye.pt'}) for kind in ('inception', 'vgg16')]
     assert asked == [('a.pkl', metric, 'demo', {'': 'eye.pt'}) for metric in ('fid50k', 'pr50k3')]
     assert numbers['rows'] == [dict(network='mspe', fid=10, precision=0.7, recall=0.4)]
-    assert 'quality' not in numbers and 'precision 0.700' in output
+    assert 'quality' not in numbers and '| mspe | 10 | 0.700 | 0.400 |' in output
     assert Image.open(tmp_path / 'table2.png').size == (720, 440)
+
+
+def test_eqt_command(calculated, tmp_path):
+    output, numbers = reproduced(tmp_path, 'eqt', '--network=mspe=a.pkl', '--data=demo', '--thousands=1')
+    assert [metric for _, metric, _, _ in calculated[0]] == ['eqt1k_int', 'eqt1k_frac', 'fid1k']
+    assert list(numbers['rows'][0].values()) == ['mspe', 0.7, 0.4, 0.7, 0.4, 30]
+    assert 'Not settled: training with random shifts' in output and '| mspe | 0.70 | 0.70 | 0.40 |' in output
+    assert Image.open(tmp_path / 'eqt.png').width > 4 * 128

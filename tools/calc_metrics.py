@@ -9,22 +9,6 @@ import click
 from tools import cli, drawing, processes
 
 
-class DetectorType(click.ParamType):
-    """'FILE', for every metric, or 'KIND=FILE'; gives (kind, file)."""
-
-    name = '[KIND=]FILE'
-
-    def convert(self, value, param, ctx):
-        if isinstance(value, tuple):
-            return value
-        kind, equals, file = value.partition('=')
-        if not equals or os.path.exists(value):
-            return '', value
-        if kind not in ('inception', 'vgg16') or not file:
-            self.fail(f'found {value!r}, expected a file, inception=FILE or vgg16=FILE', param, ctx)
-        return kind, file
-
-
 @click.command(context_settings=cli.SETTINGS)
 @drawing.options('network')
 @cli.metrics_option('Which, separated by commas', default='fid50k_full', show_default=True)
@@ -34,9 +18,7 @@ class DetectorType(click.ParamType):
               'mirrored; matters to metrics without _full  [default: as the network file says]')
 @click.option('--gpus', type=click.IntRange(min=1), default=1, show_default=True, metavar='N',
               help='Processes: one for each GPU or, with --device=cpu, as many on its cores')
-@click.option('--detector', 'detectors', type=DetectorType(), multiple=True,
-              help="TorchScript file in place of StyleGAN2's, or digits, the classifier in the box: for all "
-              'metrics, or with inception= or vgg16= for some')
+@cli.detector_option()
 @click.option('--seed', type=click.IntRange(0, 4293), default=0, show_default=True,
               help='Which pictures are generated')
 @click.option('--verbose', type=bool, default=True, show_default=True, metavar='BOOL',
@@ -65,7 +47,7 @@ def main(network, metrics, data, mirror, gpus, detectors, seed, verbose, device)
 
     if not metrics:
         raise ValueError('--metrics=none: expected at least one to compute')
-    where, detectors = cli.pick_device(device), dict(detectors)
+    where = cli.pick_device(device)
     if gpus > 1:
         check_devices(where.type, gpus, device)
     require(metrics, detectors)

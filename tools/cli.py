@@ -152,6 +152,31 @@ def metrics_option(help: str, **how):
                         **how)
 
 
+class DetectorType(click.ParamType):
+    """'FILE', for every metric, or 'KIND=FILE'; gives (kind, file)."""
+
+    name = '[KIND=]FILE'
+
+    def convert(self, value, param, ctx):
+        if isinstance(value, tuple):
+            return value
+        kind, equals, file = value.partition('=')
+        if not equals or os.path.exists(value):
+            return '', value
+        if kind not in ('inception', 'vgg16') or not file:
+            self.fail(f'found {value!r}, expected a file, inception=FILE or vgg16=FILE', param, ctx)
+        return kind, file
+
+
+def detector_option(default: str = ''):
+    """--detector: what metrics see pictures with, {kind: file}, '' for every kind. default: said in the help.
+    """
+    as_dict = lambda ctx, param, value: dict(value)
+    return click.option('--detector', 'detectors', type=DetectorType(), multiple=True, callback=as_dict,
+                        help="TorchScript file in place of StyleGAN2's, or digits, the classifier in the "
+                        f'box: for all metrics, or with inception= or vgg16= for some{default}')
+
+
 def pick_device(name: str):
     """'auto' is CUDA where there is some. Raises ValueError for CUDA where there is none."""
     import torch

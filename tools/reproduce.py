@@ -15,7 +15,7 @@ EXPERIMENTS = (
     inversion.fig5, inversion.fig_c,
     canvases.canvas, canvases.fig6, canvases.fig7, canvases.fig8, canvases.fig_d,
     diffusion.fig9, diffusion.fig_e,
-    tables.table1, tables.table2,
+    tables.table1, tables.table2, tables.eqt,
     training.curves,
 )
 

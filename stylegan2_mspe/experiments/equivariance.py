@@ -70,8 +70,8 @@ def picture(networks: Mapping[str, torch.nn.Module]) -> Image.Image:
         for place, how in equivariance.PLACES.items():
             still, moved = equivariance.draw_pair(G, rendering.seed_ws(G, [SEED]), shifts, place)
             expected, known = equivariance.shifted(still, shifts, how['wrap'])
-            difference = (moved - expected).abs() * known[:, None] - 1
-            rows.append([each[0] for each in (still, expected, moved, difference)])
+            expected, shown = (torch.where(known[:, None], each, -1) for each in (expected, moved.double()))
+            rows.append([each[0] for each in (still, expected, moved, (shown - expected).abs() - 1)])
             labels.append(f'{name}, {place}')
     down, right = SHIFT
     return images.labelled_grid(rows, labels, ['unmoved', 'moved by a filter', 'drawn there', 'difference'],

@@ -11,6 +11,7 @@ from PIL import Image
 
 from stylegan2_mspe import plots
 from stylegan2_mspe.experiments.claims import Claim, good_networks, needs, settled
+from stylegan2_mspe.experiments.markdown import table
 from stylegan2_mspe.experiments.sheets import sheet
 from stylegan2_mspe.pe import Canvas
 from stylegan2_mspe.quality import Quality
@@ -30,11 +31,6 @@ class Row:
     sizes: list[tuple[int, int]]        # height and width, pixels
     fid: list[float]
 
-    def sentence(self) -> str:
-        pairs = zip(self.fid, self.sizes)
-        found = ', '.join(f'{fid:.4g} at {height}x{width}' for fid, (height, width) in pairs)
-        return f'{self.network}: FID {found}.'
-
 
 def size_at(resolution: int, scale: float) -> tuple[int, int]:
     """(height, width) of the whole trained picture at a scale."""
@@ -50,6 +46,12 @@ def measure(networks: Mapping[str, torch.nn.Module], distance: Distance) -> list
         rows.append(Row(name, sizes, [distance(G, None if scale == 1 else size)
                                       for scale, size in zip(SCALES, sizes)]))
     return rows
+
+
+def summary(rows: Sequence[Row]) -> list[str]:
+    """A Markdown table: networks by scales."""
+    head = ['FID at', *(f'{scale:g} x' for scale in SCALES)]
+    return table(head, [[row.network, *(f'{fid:.4g}' for fid in row.fid)] for row in rows])
 
 
 def claims(rows: Sequence[Row], qualities: dict[str, Quality] | None) -> list[Claim]:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from stylegan2_mspe import plots
 from stylegan2_mspe.experiments.claims import Claim, good_networks, needs, settled
+from stylegan2_mspe.experiments.markdown import table
 from stylegan2_mspe.quality import Quality
 
 ROLES = ('baseline', 'sspe', 'mspe', 'mspe-resize', 'mspe-plus')
@@ -29,14 +30,16 @@ class Row:
     precision: float
     recall: float
 
-    def sentence(self) -> str:
-        return (f'{self.network}: FID {self.fid:.4g}, precision {self.precision:.3f}, '
-                f'recall {self.recall:.3f}.')
-
 
 def measure(networks: Mapping[str, torch.nn.Module], scores: Scores) -> list[Row]:
     """A row for each network."""
     return [Row(name, *scores(G)) for name, G in networks.items()]
+
+
+def summary(rows: Sequence[Row]) -> list[str]:
+    """A Markdown table."""
+    cells = [[row.network, f'{row.fid:.4g}', f'{row.precision:.3f}', f'{row.recall:.3f}'] for row in rows]
+    return table(['', 'FID', 'precision', 'recall'], cells)
 
 
 def claims(rows: Sequence[Row], qualities: dict[str, Quality] | None) -> list[Claim]:
