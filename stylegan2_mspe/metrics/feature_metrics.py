@@ -40,13 +40,15 @@ def frechet(task: MetricTask) -> dict[str, float]:
 @register_metric('kid', pictures=50000, detector='inception', data=True, sized=True, protocol=KERNEL)
 def kernel(task: MetricTask) -> dict[str, float]:
     real, generated = both(task, keep=True)
-    return {'': kernel_distance(real.values.numpy(), generated.values.numpy(), seed=task.seed)}
+    return {'': kernel_distance(real.values.numpy(), generated.values.numpy(), seed=task.seed,
+                                progress=task.counted('subsets'))}
 
 
 @register_metric('pr3', pictures=50000, detector='vgg16', data=True, sized=True, protocol=NEIGHBOURS)
 def neighbours(task: MetricTask) -> dict[str, float]:
     real, generated = both(task, keep=True)
-    precision, recall = precision_recall(real.values.to(task.device), generated.values.to(task.device))
+    precision, recall = precision_recall(real.values.to(task.device), generated.values.to(task.device),
+                                         progress=task.counted('parts of the distances'))
     return dict(_precision=precision, _recall=recall)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
-from stylegan2_mspe import chance, distributed, images, rendering
+from stylegan2_mspe import chance, distributed, rendering
 from stylegan2_mspe.dataset import Dataset
 from stylegan2_mspe.metrics.task import MetricTask
 
@@ -36,7 +36,7 @@ def in_order(task: MetricTask, count: int, compute: Callable[[range], torch.Tens
     Each process computes a share, and gets all. what: they are, for the progress.
     """
     parts = own_parts(count)
-    for part in task.progress(parts, len(parts), f'{task.request.text}: {what}'):
+    for part in task.counted(what)(parts):
         found = compute(part).cpu() if part else None
         yield from (each for each in distributed.gather(found) if each is not None)
 
@@ -83,5 +83,5 @@ def noise(task: MetricTask, samples: range):
 
 
 def images_of(pictures: torch.Tensor) -> torch.Tensor:
-    """uint8, as picture files are, on the same device."""
-    return torch.from_numpy(images.to_uint8(pictures)).to(pictures.device)
+    """uint8, rounded as `images.to_uint8` does, on the same device."""
+    return (pictures.float() * 127.5 + 128).nan_to_num(0).clamp(0, 255).to(torch.uint8)

@@ -1,7 +1,7 @@
 """What a metric is computed of: the network, what it draws, the dataset, and what it may ask for."""
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 
@@ -31,6 +31,10 @@ class MetricTask:
     @property
     def device(self) -> torch.device:
         return next(self.G.parameters()).device
+
+    def counted(self, what: str) -> Callable[[Sequence], Iterable]:
+        """Wraps a loop, so that its progress is shown; what: it goes through."""
+        return lambda loop: self.progress(loop, len(loop), f'{self.request.text}: {what}')
 
     def detector(self) -> Detector:
         """The one that the metric is registered with. Raises ValueError where it can't be had."""

@@ -66,6 +66,23 @@ def test_fid_is_the_distance_of_these_pictures(G, data, batch, monkeypatch):
     assert compute(G, data, 'fid', seed=1)[''] != pytest.approx(expected, rel=1e-2)
 
 
+@pytest.mark.parametrize('channels, mode', [(1, 'L'), (4, 'RGBA')])
+def test_grey_pictures_are_repeated_and_clear_ones_lie_on_black(tmp_path, channels, mode):
+    random = np.random.RandomState(0)
+    real = random.randint(0, 256, [15, 16, 16, channels], dtype=np.uint8)
+    for index, pixels in enumerate(real):
+        Image.fromarray(pixels.squeeze(), mode).save(tmp_path / f'{index:02d}.png')
+    G = rendering.prepare(drawn.save(tmp_path / 'network.pkl', img_channels=channels), 'cpu')
+    generated = generated_pictures(G, 20).transpose(0, 2, 3, 1)
+
+    def on_black(pictures):
+        rgb = pictures[..., :3] * (pictures[..., 3:] / 255 if channels == 4 else 1)
+        return quarters(np.broadcast_to(rgb.round(), [*rgb.shape[:3], 3]).transpose(0, 3, 1, 2))
+    (tmp_path / 'network.pkl').unlink()
+    expected = plain.frechet(on_black(real), on_black(generated))
+    assert compute(G, str(tmp_path), 'fid', 20)[''] == pytest.approx(expected, rel=1e-3)
+
+
 def test_precision_and_recall_are_of_vgg16(G, data):
     eye = detectors.open_detector('vgg16', {}, torch.device('cpu'))
     real, generated = (eye.features(torch.from_numpy(each).byte()).numpy()

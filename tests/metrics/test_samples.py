@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from stylegan2_mspe import free_memory, rendering
+from stylegan2_mspe import free_memory, images, rendering
 from stylegan2_mspe.dataset import construct_dataset
 from stylegan2_mspe.metrics import registry, samples
 from stylegan2_mspe.metrics.task import MetricTask
@@ -66,6 +66,12 @@ def test_where_memory_is_short_fewer_are_drawn_at_a_time(monkeypatch):
     monkeypatch.setattr(free_memory, 'usable', lambda device: 10)
     with pytest.raises(ValueError, match='--metrics=fid: a picture of 16x16 pixels takes'):
         samples.generated(task, range(7))
+
+
+def test_pictures_are_rounded_as_files_are():
+    edges = torch.tensor([-2, -1, -1 + 1 / 255, 0, 0.5 / 127.5, 1 - 1 / 255, 1, 2, torch.nan, torch.inf])
+    values = torch.cat([edges, torch.linspace(-1.1, 1.1, 5000)]).reshape(1, 1, 10, -1)
+    assert torch.equal(samples.images_of(values), torch.from_numpy(images.to_uint8(values)))
 
 
 def test_labels_are_as_frequent_as_in_the_dataset(tmp_path):
