@@ -6,7 +6,8 @@ import torch
 
 from stylegan2_mspe import classifier, rendering
 from stylegan2_mspe.experiments import sheets, views
-from stylegan2_mspe.experiments.views import Box, View, look, shifted_view, spread
+from stylegan2_mspe.experiments.standard_error import standard_error
+from stylegan2_mspe.experiments.views import Box, View, look, shifted_view
 from stylegan2_mspe.pe import Canvas
 from stylegan2_mspe.similarity import grey
 from tests.drawn import make_generator
@@ -70,9 +71,9 @@ def test_a_shifted_view_goes_round(G):
     assert seen.similarity[:2] == pytest.approx(1, abs=1e-3) and (seen.similarity[2] < 0.999).all()
 
 
-def test_spread_by_hand():
-    assert spread(np.array([[1., 3., 5., 7.]])) == pytest.approx([np.sqrt(20 / 3) / 2])
-    assert spread(np.array([[4.]])).tolist() == [0]
+def test_standard_errors_by_hand():
+    assert standard_error(np.array([[1., 3., 5., 7.]])) == pytest.approx([np.sqrt(20 / 3) / 2])
+    assert standard_error(np.array([[4.]])).tolist() == [0] and standard_error(np.array([4.])) == 0
 
 
 def test_a_sheet_of_networks_seeds_and_canvases(G):

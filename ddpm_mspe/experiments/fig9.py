@@ -19,6 +19,7 @@ from stylegan2_mspe.digits import RESOLUTION
 from stylegan2_mspe.experiments import markdown
 from stylegan2_mspe.experiments.claims import Claim, needs, settled
 from stylegan2_mspe.experiments.held_out import Digits
+from stylegan2_mspe.experiments.standard_error import standard_error
 from stylegan2_mspe.pe import Canvas
 from stylegan2_mspe.similarity import grey, patch_at, similarity
 
@@ -120,7 +121,7 @@ def places_of(pictures: torch.Tensor, ways: Mapping[str, Sequence[torch.Tensor]]
             mean = error = None
             if t <= NEAR:
                 alike = similarity(patch_at(back, *PLACED, SIDE), wanted)
-                mean, error = float(alike.mean()), spread(alike)
+                mean, error = float(alike.mean()), float(standard_error(alike.numpy()))
             found.append(Place(name, t, share(in_quarter(back, PLACED)), share(in_quarter(back, TRAINED)),
                                mean, error))
     return found
@@ -128,11 +129,6 @@ def places_of(pictures: torch.Tensor, ways: Mapping[str, Sequence[torch.Tensor]]
 
 def share(marks: torch.Tensor) -> float:
     return float(marks.double().mean())
-
-
-def spread(values: torch.Tensor) -> float:
-    """Standard error of the mean of [N]."""
-    return float(values.std()) / len(values) ** 0.5 if len(values) > 1 else 0.0
 
 
 def judge(saved: Saved, classifier: DigitClassifier, steps: int = STEPS,

@@ -16,7 +16,8 @@ from stylegan2_mspe import plots, quality, similarity
 from stylegan2_mspe.classifier import DigitClassifier
 from stylegan2_mspe.experiments.claims import Claim, good_networks, needs, settled
 from stylegan2_mspe.experiments.sheets import sheet
-from stylegan2_mspe.experiments.views import look, shifted_view, spread
+from stylegan2_mspe.experiments.standard_error import standard_error
+from stylegan2_mspe.experiments.views import look, shifted_view
 from stylegan2_mspe.pe import Canvas
 
 ROLES = ('baseline', 'sspe', 'mspe', 'mspe-plus')
@@ -63,7 +64,8 @@ def measure(networks: Mapping[str, torch.nn.Module], seeds: Sequence[int], class
             sure = (seen.standard.confidence > quality.SURE).cpu().numpy()
             kept_sure = seen.kept[:, sure].mean(axis=1).tolist() if sure.any() else None
             curves.append(Curve(name, direction, seen.similarity.mean(axis=1).tolist(),
-                                spread(seen.similarity).tolist(), seen.kept.mean(axis=1).tolist(), kept_sure))
+                                standard_error(seen.similarity).tolist(), seen.kept.mean(axis=1).tolist(),
+                                kept_sure))
             qualities[name] = quality.of_judgement(seen.standard)
     return Result(curves, qualities)
 

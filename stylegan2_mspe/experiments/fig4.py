@@ -12,6 +12,7 @@ from PIL import Image
 
 from stylegan2_mspe import images, quality, rendering
 from stylegan2_mspe.experiments.claims import Claim, good_networks, needs, settled
+from stylegan2_mspe.experiments.standard_error import standard_error
 from stylegan2_mspe.metrics.noise_deviation import MAPS, noise_deviation
 
 ROLES = ('sspe', 'mspe', 'baseline')
@@ -51,7 +52,7 @@ def measure(networks: Mapping[str, torch.nn.Module], seeds: Sequence[int], maps:
         stacked = np.stack(each)
         half = stacked.shape[1] // 2
         per_seed = stacked.mean(axis=(1, 2), dtype=np.float64)
-        error = per_seed.std(ddof=1) / len(per_seed) ** .5 if len(per_seed) > 1 else 0.
+        error = standard_error(per_seed)
         found.append(Deviation(name, per_seed.tolist(), float(per_seed.mean()), float(error),
                                float(stacked[:, :half, :half].mean(dtype=np.float64)), stacked[:SHOWN]))
     return found

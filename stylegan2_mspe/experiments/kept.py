@@ -8,7 +8,8 @@ import torch
 from stylegan2_mspe.classifier import DigitClassifier
 from stylegan2_mspe.experiments.claims import Claim, needs, settled
 from stylegan2_mspe.experiments.markdown import table
-from stylegan2_mspe.experiments.views import View, look, spread
+from stylegan2_mspe.experiments.standard_error import standard_error
+from stylegan2_mspe.experiments.views import View, look
 from stylegan2_mspe.quality import Quality
 
 MOST = 0.5
@@ -43,7 +44,8 @@ def measure(networks: Mapping[str, torch.nn.Module], views: Callable[[int], Mapp
             part = slice(start, start := start + len(view.boxes))
             means = [getattr(seen, field)[part].mean(axis=1).tolist()
                      for field in ('similarity', 'kept', 'sure', 'ink')]
-            found.append(Kept(network, name, means[0], spread(seen.similarity[part]).tolist(), *means[1:]))
+            error = standard_error(seen.similarity[part]).tolist()
+            found.append(Kept(network, name, means[0], error, *means[1:]))
     return found
 
 

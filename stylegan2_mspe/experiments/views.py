@@ -94,9 +94,3 @@ def as_size(patches: torch.Tensor, box: Box) -> torch.Tensor:
     if list(patches.shape[1:]) == size:
         return patches
     return torch.nn.functional.interpolate(patches[:, None], size, mode='bilinear', antialias=True)[:, 0]
-
-
-def spread(values: np.ndarray) -> np.ndarray:
-    """Standard errors of the means over the last axis; 0 for a single value."""
-    count = values.shape[-1]
-    return values.std(axis=-1, ddof=1) / count ** 0.5 if count > 1 else np.zeros(values.shape[:-1])
