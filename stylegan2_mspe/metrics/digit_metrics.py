@@ -21,11 +21,11 @@ register_metric('pr_mnist', data=True, protocol=NEIGHBOURS + OURS, **DIGITS)(nei
                  'their label or, without labels, reads with a confidence above 0.9; entropy of the classes '
                  'it reads, of at most 3.32 bits', **DIGITS)
 def accuracy(task: MetricTask) -> dict[str, float]:
-    detector = task.detector()
+    detector, dataset = task.detector(), samples.label_source(task)
 
     def compute(part):
-        probabilities = detector.probabilities(samples.generated(task, part)).cpu()
-        return torch.cat([probabilities, samples.labels(task, part, None).cpu()], dim=1)
+        probabilities = detector.probabilities(samples.generated(task, part, dataset)).cpu()
+        return torch.cat([probabilities, samples.labels(task, part, dataset).cpu()], dim=1)
 
     found = torch.cat(list(samples.in_order(task, task.request.pictures, compute, 'generated, batches')))
     confidence, classes = found[:, :10].max(dim=1)

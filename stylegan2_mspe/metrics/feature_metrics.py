@@ -54,8 +54,8 @@ def neighbours(task: MetricTask) -> dict[str, float]:
 
 @register_metric('is', pictures=50000, detector='inception', sized=True, protocol=SCORE)
 def score(task: MetricTask) -> dict[str, float]:
-    detector = task.detector()
-    compute = lambda part: detector.probabilities(samples.generated(task, part))
+    detector, dataset = task.detector(), samples.label_source(task)
+    compute = lambda part: detector.probabilities(samples.generated(task, part, dataset))
     found = torch.cat(list(samples.in_order(task, task.request.pictures, compute, 'generated, batches')))
     mean, deviation = inception_score(found.numpy())
     return dict(_mean=mean, _std=deviation)

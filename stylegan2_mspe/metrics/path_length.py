@@ -8,7 +8,6 @@ import numpy as np
 import torch
 
 from stylegan2_mspe import rendering
-from stylegan2_mspe.dataset import construct_dataset
 from stylegan2_mspe.detector_file import vgg_features
 from stylegan2_mspe.metrics import samples
 from stylegan2_mspe.metrics.registry import register_metric
@@ -78,7 +77,7 @@ def path_length(task: MetricTask, space: str, whole: bool, crop: bool) -> dict[s
         raise ValueError(f'--metrics={task.request.text}: found the classifier of digits as its detector, '
                          'expected VGG16 or another TorchScript file')
     see = vgg_features(detector.network)
-    dataset = construct_dataset(**task.dataset_kwargs) if task.G.c_dim and task.dataset_kwargs else None
+    dataset = samples.label_source(task)
 
     def distances(part):
         near, far = (see(draw(task, part, ws, crop))[0]

@@ -5,6 +5,7 @@ import json
 import os
 import warnings
 import zipfile
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -41,7 +42,9 @@ def chosen(task: MetricTask, dataset: Dataset) -> np.ndarray:
 def real_features(task: MetricTask, detector: Detector, dataset: Dataset, keep: bool = False) -> Features:
     """Features of the real pictures, those of an earlier time where they are the same; keep: each of them."""
     items = chosen(task, dataset)
-    path = cache_path(dataset, items, detector) if distributed.is_first() else None
+    path = None
+    if distributed.is_first():
+        path = cache_path(dataset, task.counted('checksums')(items), detector)
     found = distributed.share(path and load(path, keep))
     if found is None:
         found = collect(_features(task, detector, dataset, items), keep)
@@ -63,7 +66,7 @@ def _features(task, detector, dataset, items):
 # ----- what is kept -----------------------------------------------------------------------------------------
 
 
-def cache_path(dataset: Dataset, items: np.ndarray, detector: Detector) -> str:
+def cache_path(dataset: Dataset, items: Iterable[int], detector: Detector) -> str:
     """Where the features of these pictures, as this detector sees them, are kept."""
     key = json.dumps([VERSION, dataset.fingerprint(items), detector.name, detector.sha256, detector.filter])
     name = f'{dataset.name}-{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz'

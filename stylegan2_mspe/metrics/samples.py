@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from stylegan2_mspe import chance, distributed, rendering
-from stylegan2_mspe.dataset import Dataset
+from stylegan2_mspe.dataset import Dataset, construct_dataset
 from stylegan2_mspe.metrics.task import MetricTask
 
 BATCH = 32                      # samples that one process works on at a time
@@ -44,6 +44,11 @@ def in_order(task: MetricTask, count: int, compute: Callable[[range], torch.Tens
 def seeds(task: MetricTask, samples: range) -> list[int]:
     """The seeds with which generate.py draws the latents of these samples."""
     return [(task.seed * SEEDS + index) % 2 ** 32 for index in samples]
+
+
+def label_source(task: MetricTask) -> Dataset | None:
+    """The dataset whose labels a conditional network is asked for; None where there is none, or no need."""
+    return construct_dataset(**task.dataset_kwargs) if task.G.c_dim and task.dataset_kwargs else None
 
 
 def labels(task: MetricTask, samples: range, dataset: Dataset | None) -> torch.Tensor:

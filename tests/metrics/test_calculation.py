@@ -121,7 +121,7 @@ def test_accuracy_counts_right_labels_or_sure_readings(monkeypatch):
     read[:10] = read[:10].roll(1, dims=1)           # ten wrong
     eye = detectors.Detector('eye', '', '', None, lambda numbers: read[numbers], None)
     monkeypatch.setattr(MetricTask, 'detector', lambda task: eye)
-    monkeypatch.setattr(samples, 'generated', lambda task, part: torch.tensor(part))
+    monkeypatch.setattr(samples, 'generated', lambda task, part, _: torch.tensor(part))
     assert digit_metrics.accuracy(task)[''] == 0.75
     unsure = read * 0.5 + 0.05                      # 0.55 to 0.05
     unsure[:4] = read[:4]
