@@ -65,37 +65,42 @@ def seen_as(**values):
 
 
 def test_fates_by_hand(monkeypatch):
-    """Four seeds: one moved, one is stuck, one is another digit elsewhere, one was no digit before."""
+    """Six seeds: one moved, one is stuck, two are other digits now, there and here, one is no digit any more,
+    and one was none before.
+    """
+    G = make_generator('mspe')
     monkeypatch.setattr(fig1, 'look', seen_as(
-        similarity=[[.8, .1, .7, .9], [.2, .9, .1, .1]], classes=[[1, 5, 4, 4], [5, 2, 5, 5]],
-        confidence=[[.95, .95, .99, .99], [.95, .92, .2, .2]],
-        standard=Judgement(torch.tensor([1, 2, 3, 4]), torch.tensor([.95, .99, .91, .5]))))
-    [fate] = fig1.measure({'mspe': make_generator('mspe')}, [(24, 24)], range(4), None)
-    third = pytest.approx(1 / 3)
-    assert fate == fig1.Fate('mspe', (24, 24), 3, False, third, third, third)
+        similarity=[[.8, .1, .7, .1, .5, .9], [.2, .9, .1, .2, .1, .1]],
+        classes=[[1, 5, 4, 4, 7, 9], [5, 2, 5, 5, 7, 9]],
+        confidence=[[.95, .95, .99, .99, .9, .99], [.95, .92, .2, .91, .99, .99]],
+        standard=Judgement(torch.tensor([1, 2, 3, 4, 7, 9]), torch.tensor([.95, .99, .91, .95, .92, .5]))))
+    [fate] = fig1.measure({'mspe': G}, [(24, 24)], range(6), None)
+    part = pytest.approx(.2)
+    assert fate == fig1.Fate('mspe', (24, 24), 5, False, part, part, pytest.approx(.4), part)
     monkeypatch.setattr(fig1, 'look', seen_as(     # the digit is read in both boxes, which overlap
         similarity=[[.6], [.7]], classes=[[0], [0]], confidence=[[.95], [.95]]))
-    [fate] = fig1.measure({'mspe': make_generator('mspe')}, [(0, 40)], [0], None)
-    assert (fate.moved, fate.stuck, fate.destroyed, fate.across) == (0, 1, 0, True)
+    [fate] = fig1.measure({'mspe': G}, [(0, 40)], [0], None)
+    assert (fate.moved, fate.stuck, fate.changed, fate.destroyed, fate.across) == (0, 1, 0, 0, True)
     monkeypatch.setattr(fig1, 'look', seen_as(
         similarity=[[.6], [.7]], classes=[[0], [0]], confidence=[[.95], [.95]],
         standard=Judgement(torch.tensor([0]), torch.tensor([.5]))))
-    [fate] = fig1.measure({'mspe': make_generator('mspe')}, [(0, 8)], [0], None)
-    assert (fate.digits, fate.moved, fate.stuck, fate.destroyed) == (0, 0, 0, 0)
+    [fate] = fig1.measure({'mspe': G}, [(0, 8)], [0], None)
+    assert (fate.digits, fate.moved, fate.stuck, fate.changed, fate.destroyed) == (0, 0, 0, 0, 0)
 
 
 def fates(**moved):
-    return [fig1.Fate(name, (0, 8), 9, across, share, 0.1, 0.9 - share) for name, shares in moved.items()
+    return [fig1.Fate(name, (0, 8), 9, across, share, 0.1, 0.0, 0.9 - share) for name, shares in moved.items()
             for across, share in zip((False, False, True), shares)]
 
 
 def test_fig1_claims():
     found = fates(mspe=(0.5, 0.7, 0.1), baseline=(0.1, 0.2, 0.9))
-    assert fig1.means(found)['mspe'] == pytest.approx((0.6, 0.1, 0.3))
-    assert fig1.means(found, across=True)['baseline'] == pytest.approx((0.9, 0.1, 0))
+    assert fig1.means(found)['mspe'] == pytest.approx((0.6, 0.1, 0, 0.3))
+    assert fig1.means(found, across=True)['baseline'] == pytest.approx((0.9, 0.1, 0, 0))
     assert fig1.summary(found)[2:] == [
-        '| mspe | 60% | 10% | 30% |', '| baseline | 15% | 10% | 75% |',
-        '| mspe, across the border | 10% | 10% | 80% |', '| baseline, across the border | 90% | 10% | 0% |']
+        '| mspe | 60% | 10% | 0% | 30% |', '| baseline | 15% | 10% | 0% | 75% |',
+        '| mspe, across the border | 10% | 10% | 0% | 80% |',
+        '| baseline, across the border | 90% | 10% | 0% | 0% |']
     good = dict(mspe=GOOD, baseline=GOOD)
     assert [claim.holds for claim in fig1.claims(found, good)] == [True] * 3
     assert [claim.holds for claim in fig1.claims(found, dict(good, mspe=BAD))] == [True, None, None]
