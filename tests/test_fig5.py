@@ -9,9 +9,8 @@ from PIL import Image
 
 from stylegan2_mspe import legacy, quality
 from stylegan2_mspe.classifier import load_classifier
-from stylegan2_mspe.experiments import backgrounds, fig5, held_out
-from stylegan2_mspe.inversion import search
-from stylegan2_mspe.inversion.place import Place
+from stylegan2_mspe.experiments import fig5, held_out
+from stylegan2_mspe.experiments.found_places import Search
 from stylegan2_mspe.inversion.projection import Recipe
 from tests.inversion.small import make_generator
 from tests.reproduced import BAD, GOOD, reproduced
@@ -54,34 +53,6 @@ def test_psnr_by_hand():
     assert fig5.psnr(wrong, black).tolist() == [pytest.approx(40, abs=1e-3), float('inf')]
 
 
-def test_distances_go_round():
-    place = Place.of(64, (64, 64), [[63.0, 2.0], [10.0, 13.0]], [1, 1], (True, True))
-    assert fig5.distances(place, np.array([[2, 2], [7, 17]])) == [3, 5]
-
-
-@pytest.mark.parametrize('kind', backgrounds.KINDS)
-def test_backgrounds(kind):
-    draw = lambda seed: backgrounds.background(kind, 32, np.random.RandomState(seed))
-    picture = draw(0)
-    assert picture.shape == (32, 32, 3) and 0 <= picture.min() and picture.max() <= backgrounds.BRIGHTEST
-    assert np.array_equal(picture, draw(0))
-    if kind != 'black':
-        assert picture.std(axis=(0, 1)).max() > 0.02 and not np.allclose(picture, draw(1), atol=0.05)
-
-
-def test_scattered_digits_are_where_they_are_said_to_be(found):
-    plain, shifts = fig5.scattered(found, 'black', 0)
-    busy, same = fig5.scattered(found, 'stripes', 0)
-    assert np.array_equal(shifts, same) and shifts.min() >= 0 and shifts.max() <= 32
-    each = zip(plain, busy, found.pictures, found.opacity, shifts)
-    for picture, over, digit, opacity, (down, right) in each:
-        patch = picture[:, down:down + 32, right:right + 32]
-        torch.testing.assert_close(patch, torch.from_numpy(digit[:32, :32]).permute(2, 0, 1) / 127.5 - 1)
-        ink = torch.from_numpy(np.roll(opacity, (down, right), axis=(0, 1)) == 1)
-        torch.testing.assert_close(over[:, ink], picture[:, ink])
-        assert (over - picture)[:, ~ink].std() > 0.05
-
-
 def test_a_small_run_and_its_claims(found):
     networks = dict(mspe=make_generator(resolution=64), baseline=make_generator(pe='none', resolution=64))
     recipe = Recipe(steps=2, samples=20)
@@ -91,8 +62,7 @@ def test_a_small_run_and_its_claims(found):
         assert score.psnr == pytest.approx(np.mean(score.values)) and 0 <= score.agreement <= 1
     assert len(fig5.table(scores)) == 4 and fig5.table(scores)[2].count('|') == 8
     qualities = dict(mspe=GOOD, baseline=GOOD)
-    searches = [fig5.Search('mspe', 'black', [0.5] * 9 + [7.0], [0.9] * 10)]
-    assert searches[0].near == 0.9 and 'median 0.50' in searches[0].sentence()
+    searches = [Search('mspe', 'black', [0.5] * 9 + [7.0])]
     level = [fig5.Score(name, place, value, 0.1, 1.0, [value])
              for name, value in (('mspe', 30.0), ('baseline', 27.0)) for place in fig5.PLACES]
     assert [claim.holds for claim in fig5.claims(level, searches, qualities)] == [True] * 4
@@ -128,13 +98,3 @@ def test_fig_c_command(monkeypatch, tmp_path):
     assert [(each['place'], len(each['values'])) for each in numbers['scores']] == [
         ('standard', 2), ('5 down', 2), ('zoom 4/3', 2)]
     assert len(numbers['claims']) == 3 and Image.open(tmp_path / 'figC.png').width > 3 * 128
-
-
-def test_a_small_search(found, monkeypatch):
-    monkeypatch.setattr(fig5, 'KINDS', ('black', 'stripes'))
-    monkeypatch.setattr(fig5.inverting.find_places, '__kwdefaults__', dict(latents=1, progress=iter))
-    monkeypatch.setattr(search, 'STAGES', (search.Stage(1, 2, 1 / 20),))
-    networks = dict(mspe=make_generator(resolution=64))
-    searches, picture = fig5.search(networks, found, Recipe(steps=1, samples=8))
-    assert [search.background for search in searches] == ['black', 'stripes'] and picture.height > 300
-    assert all(len(search.errors) == 4 and max(search.errors) <= 2 ** 0.5 * 32 for search in searches)

@@ -88,7 +88,7 @@ def main(targets, network, fit, as_is, shift, zoom, wrap, loss_name, detector, r
 
     started = inverting.begin(G, pictures, loss, place, wish, init=ws, labels=labels,
                               progress=lambda tasks: cli.progress(tasks, len(tasks), 'Searching'))
-    run(started, pictures, outdir, film_name(outdir) if save_video else None)
+    run(started, pictures, outdir, film_name(outdir) if save_video else None, find)
 
 
 # ----- what is asked for ------------------------------------------------------------------------------------
@@ -160,7 +160,7 @@ def film_name(outdir: str) -> str:
 # ----- the run ----------------------------------------------------------------------------------------------
 
 
-def run(projection, targets, outdir: str, film: str | None) -> None:
+def run(projection, targets, outdir: str, film: str | None, find: tuple[str, ...]) -> None:
     """Optimises, and writes what was best, also where it is interrupted or diverges."""
     os.makedirs(outdir, exist_ok=True)
     curve, steps = [], projection.recipe.steps
@@ -174,7 +174,7 @@ def run(projection, targets, outdir: str, film: str | None) -> None:
     finally:
         if curve:
             save(projection, targets, curve, outdir)
-    where = describe_places(projection)
+    where = describe_places(projection.best.place, find)
     print(f'Loss {summary(projection.best.loss.tolist())}{where}')
     print(f'Wrote {len(targets)} projection{"s" if len(targets) > 1 else ""} to {outdir}')
 
@@ -193,13 +193,13 @@ def summary(losses: list[float]) -> str:
     return f'{sum(losses) / len(losses):.4g}'
 
 
-def describe_places(projection) -> str:
+def describe_places(place, find: tuple[str, ...]) -> str:
     """', found at 12.0 down, 3.5 right, zoom 1.98' for what was looked for."""
-    words, place = [], projection.best.place
+    words = []
     for (down, right), (zoom,) in zip(centred(place).tolist(), place.zoom.tolist()):
-        parts = [f'{down:.2f} down, {right:.2f} right'] if 'shift' in projection.find else []
-        words.append(', '.join(parts + [f'zoom {zoom:.3f}'] * ('zoom' in projection.find)))
-    return f'; found at {"; ".join(words)}' if projection.find else ''
+        parts = [f'{down:.2f} down, {right:.2f} right'] if 'shift' in find else []
+        words.append(', '.join(parts + [f'zoom {zoom:.3f}'] * ('zoom' in find)))
+    return f'; found at {"; ".join(words)}' if find else ''
 
 
 def centred(place):

@@ -1,12 +1,12 @@
 """From targets and wishes to a projection that is ready to run."""
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 
 from stylegan2_mspe.inversion import noise as noise_maps
-from stylegan2_mspe.inversion.latents import (Latents, Statistics, start_from_w, start_from_z, statistics)
+from stylegan2_mspe.inversion.latents import Latents, Statistics, start_from_w, start_from_z, statistics
 from stylegan2_mspe.inversion.losses import Loss
 from stylegan2_mspe.inversion.place import Place
 from stylegan2_mspe.inversion.projection import RECIPES, Projection, Recipe, draw
@@ -28,11 +28,12 @@ class Wish:
 
 def begin(G: torch.nn.Module, targets: torch.Tensor, loss: Loss, place: Place, wish: Wish, *,
           init: torch.Tensor | None = None, labels: torch.Tensor | None = None,
-          progress: Callable[[Iterable], Iterable] = iter) -> Projection:
+          progress: Callable[[Sequence], Iterable] = iter) -> Projection:
     """A projection of targets [N, C, H, W], seen at N places.
 
     init: ws [N or 1, num_ws, w_dim] to start from. labels [1, c_dim]. Where a place is to be found, the
-    search for it happens here; `progress` wraps its loop.
+    search for it happens here, and `progress` wraps its loop; the projection keeps what was found, because
+    its loss would move the place, too, to explain what the network can not draw.
     """
     count = len(targets)
     known = statistics(G, wish.recipe.samples, labels=labels)
@@ -46,7 +47,7 @@ def begin(G: torch.nn.Module, targets: torch.Tensor, loss: Loss, place: Place, w
     if wish.optimize_noise:
         maps = noise_maps.random_maps(G.synthesis, place.levels(), count, wish.seed)
     return Projection(G, loss, latents, place, recipe=wish.recipe, deviation=known.std, maps=maps,
-                      find=wish.find, seed=wish.seed)
+                      seed=wish.seed)
 
 
 def starting_latents(G: torch.nn.Module, wish: Wish, known: Statistics, ws: torch.Tensor, place: Place,

@@ -1,19 +1,21 @@
 """Where in the world is the target? A search over places, by what the generator draws there.
 
-Nothing but the loss looks at the target: pictures of a few latents are drawn on a grid of places, and the
-best of these starts follow the gradient with respect to place and latent, coarse to fine. Pictures and target
-are filtered alike, and encodings of levels finer than the filter are faded, because a fine encoding has the
-same phase again some cells away. A joint refinement is the projection that follows.
+Nothing but the loss looks at the target: pictures of a few latents are drawn on a grid of places, more
+latents at the best of these, and the best pairs follow the gradient with respect to both, coarse to fine.
+Pictures and target are filtered alike, and encodings of levels finer than the filter are faded, because a
+fine encoding has the same phase again some cells away. The projection that follows keeps the place.
 """
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable
+import itertools
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
 
 from stylegan2_mspe.inversion.latents import Statistics, start_from_w
+from stylegan2_mspe.inversion.losses import Loss
 from stylegan2_mspe.inversion.place import Place
 from stylegan2_mspe.inversion.projection import Projection, Recipe, draw
 
@@ -24,17 +26,29 @@ LATENT_RATE = 0.05
 PLACE_RATE = 0.3                # of shifts, in widths of the filter
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Stage:
-    """Some steps of gradient descent from the best starts so far."""
-    starts: int                 # how many of them
+    """Some steps of gradient descent, of place and latent, from the best starts so far."""
+    places: int                     # that are kept of the stage before, each with its latent
+    latents: int = 0                # samples that are tried at each of them, besides ...
+    starts: int = 4                 # ... and how many pairs of place and latent that leaves
     steps: int
-    width: float                # of the filter, as a share of the trained side
+    widths: tuple[float, ...]       # of the filters, as shares of the trained side, the finest last
+
+    @property
+    def finest(self) -> float:
+        return self.widths[-1]
 
 
-STAGES = (Stage(4, 25, 1 / 20), Stage(3, 20, 1 / 40), Stage(2, 30, 1 / 80))
+# Coarse bands stay when finer ones come: they hold the whole of a digit in its place, where the finest alone
+# are content with one stroke of it.
+STAGES = (Stage(places=4, latents=64, starts=4, steps=25, widths=(1 / 20,)),
+          Stage(places=1, latents=128, starts=4, steps=15, widths=(1 / 20, 1 / 40)),
+          Stage(places=2, steps=25, widths=(1 / 20, 1 / 40)),
+          Stage(places=1, steps=40, widths=(1 / 20, 1 / 40, 1 / 80)))
 
-Progress = Callable[[Iterable], Iterable]
+Progress = Callable[[Sequence], Iterable]
+Advance = Callable[[], object]      # to be called when a piece of the work is done
 
 
 @functools.lru_cache(maxsize=64)
@@ -68,11 +82,19 @@ def band(pictures: torch.Tensor, width: float) -> torch.Tensor:
     return (smooth - blurred(smooth, 2 * width)).flatten(1)
 
 
-def distance(found: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-    """1 - the cosine between bands [N, F] and [N, F]: blind to contrast, and thus to how much of the target
-    is something that the generator does not draw.
+def distance_from(targets: torch.Tensor, widths: Sequence[float]) -> Loss:
+    """How far pictures [N, C, H, W] are from the targets [N or 1, C, H, W]: 1 - the cosine between their
+    bands, the mean over those widths in pixels. Blind to contrast, and thus to how much of a target is
+    something that the generator does not draw.
     """
-    return 1 - F.cosine_similarity(found, wanted, dim=1)
+    wanted = [band(targets, width) for width in widths]
+
+    def distance(pictures: torch.Tensor) -> torch.Tensor:
+        likeness = [F.cosine_similarity(band(pictures, width), aim, dim=1)
+                    for width, aim in zip(widths, wanted)]
+        return 1 - sum(likeness) / len(likeness)
+
+    return distance
 
 
 def starts(start: Place, find: tuple[str, ...]) -> Place:
@@ -102,7 +124,7 @@ def starts(start: Place, find: tuple[str, ...]) -> Place:
 
 @torch.no_grad()
 def screen(G: torch.nn.Module, targets: torch.Tensor, ws: torch.Tensor, places: Place, width: float,
-           progress: Progress = iter) -> tuple[torch.Tensor, torch.Tensor]:
+           advance: Advance = lambda: None) -> tuple[torch.Tensor, torch.Tensor]:
     """The distance of each target [N, C, H, W] from what is drawn at each of P places, by the best of the
     latents ws [M, num_ws, w_dim], and which latent that is: [N, P] and [N, P].
     """
@@ -110,15 +132,15 @@ def screen(G: torch.nn.Module, targets: torch.Tensor, ws: torch.Tensor, places: 
     count = len(places.shift)
     best = targets.new_full([len(targets), count], float('inf'))
     which = torch.zeros_like(best, dtype=torch.int64)
-    tasks = [(index, slice(first, first + BATCH)) for index in range(len(ws))
-             for first in range(0, count, BATCH)]
-    for index, part in progress(tasks):
+    for index, first in itertools.product(range(len(ws)), range(0, count, BATCH)):
+        part = slice(first, first + BATCH)
         some = places[part]
         pictures = draw(G, ws[index:index + 1].expand(len(some.shift), -1, -1), some, finest=width)
         found = band(pictures, width)
         distances = 1 - F.normalize(wanted, dim=1) @ F.normalize(found, dim=1).T
         which[:, part] = torch.where(distances < best[:, part], index, which[:, part])
         best[:, part] = torch.minimum(distances, best[:, part])
+        advance()
     return best, which
 
 
@@ -134,33 +156,67 @@ def find_places(G: torch.nn.Module, targets: torch.Tensor, known: Statistics, st
     """Places of the targets [N, C, H, W], and ws [N, num_ws, w_dim] that draw something like them there.
 
     `start` has the size, the wrapping and whatever is not in `find`. `latents` of them, the mean and samples,
-    are tried at every start. `progress` wraps the loop over batches of the grid.
+    are tried at every place of the grid. `progress` wraps a loop over the pieces of the work.
     """
-    count, side = len(targets), start.resolution
     ws = torch.cat([known.mean, known.w[:latents - 1]])[:, None].expand(-1, G.num_ws, -1)
     grid = starts(start, find)
-    losses, which = screen(G, targets, ws, grid, STAGES[0].width * side, progress)
-    best = choose(losses, STAGES[0].starts)
+    done = iter(progress(range(pieces(len(targets), len(ws), len(grid.shift)))))
+    advance = functools.partial(next, done, None)
+    advance()                       # the first piece begins
+    losses, which = screen(G, targets, ws, grid, STAGES[0].widths[0] * start.resolution, advance)
+    best = choose(losses, STAGES[0].places)
     ws, place = ws[which.flatten()[best]], grid[best % losses.shape[1]]
-    losses = losses.flatten()[best].view(count, -1)
+    losses = losses.flatten()[best].view(len(targets), -1)
     for stage in STAGES:
-        kept = choose(losses, stage.starts)
-        each = targets.repeat_interleave(len(kept) // count, dim=0)
-        ws, place, losses = descend(G, each, ws[kept], place[kept], find, stage)
-        losses = losses.view(count, -1)
+        kept = choose(losses, stage.places)
+        ws, place = ws[kept], place[kept]
+        if stage.latents:
+            ws, place = try_latents(G, targets, ws, place, known.w[:stage.latents], stage, advance)
+        ws, place, losses = descend(G, targets, ws, place, find, stage, advance)
     kept = choose(losses, 1)
     return place[kept], ws[kept]
 
 
+def pieces(count: int, latents: int, places: int) -> int:
+    """How often a search for `count` targets advances."""
+    trials = sum(stage.places for stage in STAGES if stage.latents)
+    return latents * -(-places // BATCH) + count * trials + sum(stage.steps for stage in STAGES)
+
+
+@torch.no_grad()
+def try_latents(G: torch.nn.Module, targets: torch.Tensor, ws: torch.Tensor, place: Place,
+                samples: torch.Tensor, stage: Stage, advance: Advance) -> tuple[torch.Tensor, Place]:
+    """The best pairs for each of N targets, of its K places with their own ws [N·K, num_ws, w_dim] or with
+    one of the samples [M, w_dim]: ws [N·starts, num_ws, w_dim] and their places.
+    """
+    each = len(ws) // len(targets)
+    widths = [width * place.resolution for width in stage.widths]
+    samples = samples[:, None].expand(-1, G.num_ws, -1)
+    losses = []
+    for index, own in enumerate(ws):
+        distance = distance_from(targets[index // each, None], widths)
+        for some in torch.cat([own[None], samples]).split(BATCH):
+            losses.append(distance(draw(G, some, place[[index] * len(some)], finest=widths[-1])))
+        advance()
+    best = choose(torch.cat(losses).view(len(targets), -1), stage.starts)
+    pair, sample = best // (len(samples) + 1), best % (len(samples) + 1)
+    return torch.where(sample[:, None, None] > 0, samples[sample - 1], ws[pair]), place[pair]
+
+
 def descend(G: torch.nn.Module, targets: torch.Tensor, ws: torch.Tensor, place: Place,
-            find: tuple[str, ...], stage: Stage) -> tuple[torch.Tensor, Place, torch.Tensor]:
-    """One stage for starts ws [N, num_ws, w_dim] at their places: what was best, and its losses [N]."""
-    width = stage.width * place.resolution
-    wanted = band(targets, width)
-    recipe = Recipe(steps=stage.steps, lr=LATENT_RATE, place_lr=stage.width * PLACE_RATE, latent_noise=0,
+            find: tuple[str, ...], stage: Stage,
+            advance: Advance = lambda: None) -> tuple[torch.Tensor, Place, torch.Tensor]:
+    """The steps of a stage, for K starts ws [N·K, num_ws, w_dim] of each target: what was best, and its
+    losses [N, K].
+    """
+    widths = [width * place.resolution for width in stage.widths]
+    each = targets.repeat_interleave(len(ws) // len(targets), dim=0)
+    recipe = Recipe(steps=stage.steps, lr=LATENT_RATE, place_lr=stage.finest * PLACE_RATE, latent_noise=0,
                     ramp_up=0, ramp_down=0.5)
-    projection = Projection(G, lambda pictures: distance(band(pictures, width), wanted),
-                            start_from_w(G, 'w', ws), place, recipe=recipe, find=find, finest=width)
+    projection = Projection(G, distance_from(each, widths), start_from_w(G, 'w', ws), place, recipe=recipe,
+                            find=find, finest=widths[-1])
     for _ in range(stage.steps):
         projection.step()
-    return projection.best.ws, projection.best.place, projection.best.loss
+        advance()
+    best = projection.best
+    return best.ws, best.place, best.loss.view(len(targets), -1)

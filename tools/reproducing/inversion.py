@@ -20,14 +20,14 @@ def fig5(asked, data, digits, steps):
 
     Needs networks baseline, sspe and mspe.
     """
-    from stylegan2_mspe.experiments import fig5
+    from stylegan2_mspe.experiments import fig5, found_places
     from stylegan2_mspe.experiments.held_out import held_out_digits
     from stylegan2_mspe.inversion.projection import RECIPES
 
     networks, found = asked.networks(fig5.ROLES), held_out_digits(data, digits)
     recipe = dataclasses.replace(RECIPES['paper'], steps=steps)
     scores, shown = fig5.measure(networks, found, asked.classifier, recipe, progress)
-    searches, places = fig5.search(networks, found, recipe, progress=progress)
+    searches, places = found_places.search(networks, found, progress=progress)
     qualities = asked.judge(networks)
     numbers = dict(data=found.source, loss=fig5.LOSS, scores=[dataclasses.asdict(each) for each in scores],
                    searches=[dataclasses.asdict(each) for each in searches])
