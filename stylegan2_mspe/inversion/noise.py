@@ -17,8 +17,15 @@ SMALLEST = 8                        # the pyramid ends at maps of this many cell
 
 
 def noise_layers(synthesis: torch.nn.Module) -> dict[str, torch.nn.Module]:
-    """The layers that use noise, by name."""
-    return {name: layer for name, layer in synthesis.named_modules() if getattr(layer, 'use_noise', False)}
+    """The layers that use noise, by name. Asked for at every step, so it looks at nothing else."""
+    layers = {}
+    for resolution in synthesis.block_resolutions:
+        block = getattr(synthesis, f'b{resolution}')
+        for name in ('conv0', 'conv1'):
+            layer = getattr(block, name, None)          # the coarsest block has no conv0
+            if layer is not None and layer.use_noise:
+                layers[f'b{resolution}.{name}'] = layer
+    return layers
 
 
 def random_maps(synthesis: torch.nn.Module, place: pe.Place, count: int, seed: int) -> Maps:

@@ -71,6 +71,15 @@ class Place:
         return [canvas.zoomed(zoom, *self.origin).shifted(dy, dx, wrap=self.wraps)
                 for (dy, dx), (zoom,) in zip(self.shift.tolist(), self.zoom.tolist())]
 
+    def canvas(self) -> Canvas | list[Canvas] | None:
+        """The same for a network: one canvas where all are alike, so that their encodings are shared, and
+        None, which costs least, for the trained one.
+        """
+        first, *others = canvases = self.canvases()
+        if any(other != first for other in others):
+            return canvases
+        return None if first == Canvas.identity(self.resolution).wrapped(self.wraps) else first
+
 
 def check_in_sight(place: Place) -> None:
     """Raises ValueError where a canvas that does not wrap shows nothing of the trained picture."""

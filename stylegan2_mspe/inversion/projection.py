@@ -73,7 +73,7 @@ def draw(G: torch.nn.Module, ws: torch.Tensor, place: Place, *, maps: noise_maps
     smaller than that, in world pixels, are faded in proportion. Samples share one convolution of scaled
     activations, for the gradient of scaled weights would cost as much as all the rest.
     """
-    options = dict(canvas=place.canvases() if fixed else place.levels(), noise_mode=noise_mode,
+    options = dict(canvas=place.canvas() if fixed else place.levels(), noise_mode=noise_mode,
                    fused_modconv=False)
     fainter = faded(G.synthesis, finest)
     with noise_maps.injected(G.synthesis, maps):

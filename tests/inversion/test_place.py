@@ -48,6 +48,16 @@ def test_pictures_of_tensors_are_those_of_canvases(pe, wraps, size):
     torch.testing.assert_close(free, fixed, rtol=0, atol=1e-9 * float(fixed.std()))
 
 
+def test_places_that_are_alike_share_a_canvas():
+    same = place_at(make_generator(), (2, 1), (2, 1), zoom=1.5)
+    assert same.canvas() == same.canvases()[0] and len(same.canvases()) == 2
+    other = place_at(make_generator(), (2, 1), (2, 3))
+    assert other.canvas() == other.canvases()
+    for wraps in ((True, True), (False, False), (True, False)):
+        assert place_at(make_generator(), (0, 0), (0, 0), wraps=wraps).canvas() is None
+    assert place_at(make_generator(), (0, 0), size=(16, 20)).canvas() is not None
+
+
 def test_pictures_have_gradients_with_respect_to_shift_and_zoom():
     G = make_generator().double()
     ws = G.mapping(torch.randn(1, 8, generator=torch.Generator().manual_seed(0)), None)

@@ -91,8 +91,7 @@ def parse_padding(padding) -> tuple[int, int, int, int]:
     values = list(padding) if isinstance(padding, (tuple, list, np.ndarray)) else [padding]
     if len(values) not in (1, 2, 4) or any(int(v) != v for v in values):
         raise ValueError(f'Padding is an integer, [x, y] or [x0, x1, y0, y1], not {padding}.')
-    values = [int(v) for v in values]
-    x0, x1, y0, y1 = np.repeat(values, 4 // len(values)).tolist()
+    x0, x1, y0, y1 = (int(v) for v in values for _ in range(4 // len(values)))
     return x0, x1, y0, y1
 
 
