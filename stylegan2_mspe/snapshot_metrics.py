@@ -23,12 +23,13 @@ def measure(metrics: Iterable[str], G: torch.nn.Module, config: TrainingConfig, 
     In float32, as calc_metrics.py does: the same number for the same network. Of several processes all have
     to call this, and the first, which has a run_dir, writes.
     """
-    exact, found = None, {}
+    exact, shared, found = None, {}, {}
     for metric in metrics:
         if exact is None:
             exact = copy.deepcopy(G).eval().requires_grad_(False)
             networks.set_precision(exact, torch.float32)
-        result = calculate(exact, metric, dataset_kwargs=config.training_set_kwargs, progress=progress)
+        result = calculate(exact, metric, dataset_kwargs=config.training_set_kwargs, progress=progress,
+                           shared=shared)
         found.update(result.results)
         if run_dir is not None:
             log.append(run_dir, log.line(result, snapshot_name(kimg), config.num_gpus))

@@ -83,10 +83,10 @@ def compute(job):
     talks = distributed.is_first() and job['verbose']
     if talks:
         print(f'Network: {job["network"]}', file=sys.stderr)
-    progress = dict(progress=cli.progress) if talks else {}
+    options = dict(shared={}, **dict(progress=cli.progress) if talks else {})
     for metric in job['metrics']:
         result = calculate(G, metric, dataset_kwargs=dataset_kwargs, seed=job['seed'],
-                           detectors=job['detectors'], **progress)
+                           detectors=job['detectors'], **options)
         if distributed.is_first():
             report(log, result, job['network'], job['verbose'])
 

@@ -26,18 +26,21 @@ class Result:
 
 
 def calculate(G: torch.nn.Module, metric: str, *, dataset_kwargs: dict | None = None, seed: int = 0,
-              detectors: dict[str, str] | None = None, progress: Progress = silent) -> Result:
+              detectors: dict[str, str] | None = None, progress: Progress = silent,
+              shared: dict | None = None) -> Result:
     """Computes the metric of this name of a generator in eval mode, on its device.
 
     dataset_kwargs: of dataset.construct_dataset, for what compares with real pictures. detectors: files by
-    kind in place of StyleGAN2's, as `detectors.open_detector` takes them. Each of several processes calls
-    this; the numbers are the same in all, and for any number of them. Raises ValueError or OSError for an
-    unknown metric, a dataset or a detector that can't be had.
+    kind in place of StyleGAN2's, as `detectors.open_detector` takes them. shared: a dictionary for several
+    metrics of G, so that one finds the features that another has drawn its pictures for.
+    Each of several processes calls this; the numbers are the same in all, and for any number of them. Raises
+    ValueError or OSError for an unknown metric, a dataset or a detector that can't be had.
     """
     request = parse(metric)
     check_data(request, dataset_kwargs)
     task = MetricTask(G=G, request=request, dataset_kwargs=dataset_kwargs, seed=seed,
-                      detectors=detectors or {}, progress=progress if distributed.is_first() else silent)
+                      detectors=detectors or {}, progress=progress if distributed.is_first() else silent,
+                      shared={} if shared is None else shared)
     start = time.time()
     with torch.no_grad():
         found = request.metric.compute(task)

@@ -26,8 +26,14 @@ def both(task: MetricTask, keep: bool = False) -> tuple[Features, Features]:
     detector = task.detector()
     dataset = open_reals(task)
     real = real_features(task, detector, dataset, keep)
-    compute = lambda part: detector.features(samples.generated(task, part, dataset))
-    return real, collect(samples.in_order(task, task.request.pictures, compute, 'generated, batches'), keep)
+    request = task.request
+    key = (request.pictures, request.size, request.full, task.seed, detector.name, detector.sha256)
+    generated = task.shared.get(key)
+    if generated is None or keep and generated.values is None:
+        compute = lambda part: detector.features(samples.generated(task, part, dataset))
+        generated = collect(samples.in_order(task, request.pictures, compute, 'generated, batches'), keep)
+        task.shared[key] = generated
+    return real, generated
 
 
 @register_metric('fid', pictures=50000, detector='inception', data=True, sized=True, protocol=FRECHET)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import torch
 
 ROWS = 1024                     # that are added up at a time, so that sums do not depend on batches
+ROOM = 1 << 26                  # bytes of features that are kept in any case: another metric may need them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Features:
 
 
 def collect(parts: Iterable[torch.Tensor], keep: bool) -> Features:
-    """Adds up features [n, D] that come in parts; keep: the features, too.
+    """Adds up features [n, D] that come in parts; keep: the features too, however many.
 
     Raises ValueError where there are fewer than two pictures, or a feature is not finite.
     """
@@ -29,13 +30,12 @@ def collect(parts: Iterable[torch.Tensor], keep: bool) -> Features:
                              'detector, that work')
         exact = rows.double()
         total, squares, count = total + exact.sum(dim=0), squares + exact.T @ exact, count + len(rows)
-        if keep:
-            kept.append(rows)
+        kept = kept + [rows] if keep or count * rows[0].nbytes <= ROOM else []
     if count < 2:
         raise ValueError(f'features of {count} pictures: expected at least 2')
     mean = total / count
     covariance = (squares - count * mean.outer(mean)) / (count - 1)
-    return Features(count, mean, covariance, torch.cat(kept) if keep else None)
+    return Features(count, mean, covariance, torch.cat(kept) if kept else None)
 
 
 def _of_length(parts: Iterable[torch.Tensor], length: int) -> Iterable[torch.Tensor]:

@@ -26,6 +26,7 @@ class MetricTask:
     seed: int = 0                           # sample i is the picture of seed · 10^6 + i
     detectors: dict[str, str] = dataclasses.field(default_factory=dict)     # as `open_detector` takes them
     progress: Progress = silent
+    shared: dict = dataclasses.field(default_factory=dict)  # features that other metrics of G have left
     notes: dict = dataclasses.field(default_factory=dict)   # what compute adds to the card of its number
 
     @property

@@ -141,7 +141,7 @@ def test_digits_by_the_classifier_in_the_box(monkeypatch):
             pictures = np.stack([demo_picture(10 ** 4 + index) for index in part]).transpose(0, 3, 1, 2)
             return torch.from_numpy(pictures // dim + (255 - 255 // dim))
         monkeypatch.setattr(samples, 'generated', painted)
-        found.append(request.metric.compute(task)[''])
+        found.append(request.metric.compute(dataclasses.replace(task, shared={}))[''])
     assert 0 < found[0] < 0.3 * found[1]
 
 
@@ -160,6 +160,23 @@ def test_the_card_says_what_a_number_depends_on(G, data, monkeypatch):
     both = calculation.calculate(G, 'pr5k3', dataset_kwargs=kwargs).results
     assert list(both) == ['pr5k3_precision', 'pr5k3_recall']
     assert list(calculation.calculate(G, 'is5k').results) == ['is5k_mean', 'is5k_std']
+
+
+def test_metrics_of_one_network_share_its_pictures(G, data, monkeypatch):
+    counts = []
+    draw = samples.draw
+    monkeypatch.setattr(samples, 'draw', lambda task, part, _: counts.append(len(part)) or draw(task, part))
+    shared = {}
+    first = compute(G, data, 'fid', shared=shared)
+    assert sum(counts) == 30
+    compute(G, data, 'kid', shared=shared)
+    assert sum(counts) == 30
+    assert compute(G, data, 'fid', shared=shared) == first
+    for other in (dict(seed=1), dict(pictures=20), dict(detectors={'': str(scripted.folder() / 'plain.pt')})):
+        before = sum(counts)
+        assert compute(G, data, 'fid', shared=shared, **other) != first
+        assert sum(counts) == before + other.get('pictures', 30)
+    assert compute(G, data, 'fid@16x24', shared=shared) != first
 
 
 def test_what_is_missing_is_told(G):

@@ -13,7 +13,10 @@ def test_as_numpys_however_they_come(sizes, monkeypatch):
     values = torch.from_numpy(np.random.RandomState(0).randn(50, 6).astype(np.float32)) + 1000
     whole = feature_statistics.collect([values], keep=True)
     found = feature_statistics.collect(iter(values.split(sizes)), keep=False)
-    assert found.values is None and torch.equal(whole.values, values) and found.count == 50
+    assert torch.equal(found.values, values) and torch.equal(whole.values, values) and found.count == 50
+    monkeypatch.setattr(feature_statistics, 'ROOM', 40 * 6 * 4)
+    assert feature_statistics.collect(values.split(sizes), keep=False).values is None
+    assert torch.equal(feature_statistics.collect(values.split(sizes), keep=True).values, values)
     # The same bits: what is added up at a time does not depend on the parts.
     assert torch.equal(found.mean, whole.mean) and torch.equal(found.covariance, whole.covariance)
     exact = values.double().numpy()
