@@ -26,7 +26,8 @@ def precision_recall(real: torch.Tensor, generated: torch.Tensor, neighbours: in
 
 def covered(points: torch.Tensor, centres: torch.Tensor, neighbours: int, progress: Progress = iter) -> float:
     """The part of the points [N, D] that lies in the ball about a centre [M, D], its rim included."""
-    radii = torch.cat([near.kthvalue(neighbours + 1, dim=1).values
+    # Each is its own nearest. kthvalue says the same in ten times the time.
+    radii = torch.cat([near.topk(neighbours + 1, dim=1, largest=False).values[:, -1]
                        for near in _distances(centres, centres, progress)])
     inside = [(near <= radii).any(dim=1) for near in _distances(points, centres, progress)]
     return float(torch.cat(inside).double().mean())
