@@ -32,15 +32,15 @@ def test_digits_are_of_all_classes_and_in_colour():
 
 @pytest.mark.parametrize('shift', [(0, 0), (8, 8), (32, 7)])
 def test_the_patch_of_a_shifted_target_is_the_digit(found, shift):
-    seen = fig5.Seen(*shift)
-    patches = fig5.patches_at(fig5.targets_at(found, seen), seen)
+    spot = fig5.Spot(*shift)
+    patches = fig5.patches_at(fig5.targets_at(found, spot), spot)
     wanted = torch.from_numpy(found.pictures[:, :32, :32]).permute(0, 3, 1, 2) / 127.5 - 1
     torch.testing.assert_close(patches, wanted)
 
 
 def test_the_patch_of_a_zoomed_target_is_all_of_it(found):
-    targets = fig5.targets_at(found, fig5.Seen(zoom=2))
-    assert fig5.patches_at(targets, fig5.Seen(zoom=2)).shape == (4, 3, 64, 64)
+    targets = fig5.targets_at(found, fig5.Spot(zoom=2))
+    assert fig5.patches_at(targets, fig5.Spot(zoom=2)).shape == (4, 3, 64, 64)
     halved = torch.nn.functional.avg_pool2d(targets, 2)
     wanted = torch.from_numpy(found.pictures[:, :32, :32]).permute(0, 3, 1, 2) / 127.5 - 1
     assert (halved - wanted).abs().mean() < 0.03
@@ -89,8 +89,8 @@ def test_claims_of_more_places():
 
 
 def test_fig_c_command(monkeypatch, tmp_path):
-    monkeypatch.setattr(fig5, 'MORE', {'standard': fig5.Seen(), '5 down': fig5.Seen(5, 0),
-                                       'zoom 4/3': fig5.Seen(zoom=4 / 3)})
+    monkeypatch.setattr(fig5, 'MORE', {'standard': fig5.Spot(), '5 down': fig5.Spot(5, 0),
+                                       'zoom 4/3': fig5.Spot(zoom=4 / 3)})
     monkeypatch.setattr(quality, 'SEEDS', 2)
     monkeypatch.setattr(legacy, 'load_network_pkl', lambda file: {'G_ema': make_generator(resolution=64)})
     output, numbers = reproduced(tmp_path, 'figC', '--network=mspe=x.pkl', '--digits=2', '--steps=1')

@@ -10,7 +10,7 @@ from PIL import Image
 
 from stylegan2_mspe import legacy, quality
 from stylegan2_mspe.classifier import Judgement
-from stylegan2_mspe.experiments import fig1, fig6, fig7, fig8, kept, markdown
+from stylegan2_mspe.experiments import fig1, fig5, fig6, fig7, fig8, kept, markdown
 from stylegan2_mspe.experiments.views import Seen, shifted_view
 from tests.reproduced import BAD, GOOD, make_generator, reproduced
 from tools import reproduce
@@ -163,6 +163,18 @@ def test_ink_around_a_digit_by_hand(monkeypatch):
     digits, around = fig8.measure({'mspe': make_generator('mspe')}, range(1), None)
     assert around == [fig8.Around('mspe', '64x128', 0.5)] and '50% of the ink' in around[0].sentence()
     assert (digits[0].kept, digits[0].similarity, digits[0].ink) == ([1], [.5], [.5])
+
+
+def test_inverted_digits_are_beside_their_targets():
+    red, blue = torch.tensor([[1., -1., -1.], [-1., -1., 1.]])
+    drawn = {name: [colour[:, None, None].expand(2, 3, 8, 8)]
+             for name, colour in (('target', red), ('a', blue))}
+    picture = np.array(fig5.sheet(drawn, ['x'], 2))
+    first = {name: (picture == colour).all(axis=2).any(axis=1) for name, colour in
+             (('red', (255, 0, 0)), ('blue', (0, 0, 255)))}
+    starts = sorted((int(row), name) for name, rows in first.items()
+                    for row in np.flatnonzero(np.diff(rows.astype(int)) == 1))
+    assert [name for _, name in starts] == ['red', 'blue'] * 2
 
 
 def test_a_markdown_table():

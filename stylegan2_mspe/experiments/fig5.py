@@ -19,6 +19,7 @@ from stylegan2_mspe.experiments import markdown
 from stylegan2_mspe.experiments.claims import Claim, good_networks, needs, settled
 from stylegan2_mspe.experiments.found_places import SIDE, Search, found_claim
 from stylegan2_mspe.experiments.held_out import Digits
+from stylegan2_mspe.experiments.standard_error import standard_error
 from stylegan2_mspe.inversion import inverting, losses
 from stylegan2_mspe.inversion.place import Place
 from stylegan2_mspe.inversion.projection import Projection, Recipe, draw
@@ -48,35 +49,35 @@ class Score:
 # ----- at known places --------------------------------------------------------------------------------------
 
 
-class Seen(NamedTuple):
+class Spot(NamedTuple):
     """Where a digit is seen: moved by whole pixels, or enlarged about the top-left corner."""
     down: int = 0
     right: int = 0
     zoom: float = 1.0
 
 
-PLACES = {'standard': Seen(), **{f'{shift} px': Seen(shift, shift) for shift in SHIFTS[1:]},
-          f'zoom {ZOOM:g}': Seen(zoom=ZOOM)}
-MORE = {'standard': Seen(), '12 right': Seen(0, 12), '32 right': Seen(0, 32), '12 down': Seen(12, 0),
-        '32 down': Seen(32, 0), '8 down, 28 right': Seen(8, 28), '28 down, 8 right': Seen(28, 8),
-        'zoom 4/3': Seen(zoom=4 / 3)}       # of Fig. C
+PLACES = {'standard': Spot(), **{f'{shift} px': Spot(shift, shift) for shift in SHIFTS[1:]},
+          f'zoom {ZOOM:g}': Spot(zoom=ZOOM)}
+MORE = {'standard': Spot(), '12 right': Spot(0, 12), '32 right': Spot(0, 32), '12 down': Spot(12, 0),
+        '32 down': Spot(32, 0), '8 down, 28 right': Spot(8, 28), '28 down, 8 right': Spot(28, 8),
+        'zoom 4/3': Spot(zoom=4 / 3)}       # of Fig. C
 
 
-def targets_at(found: Digits, seen: Seen) -> torch.Tensor:
+def targets_at(found: Digits, spot: Spot) -> torch.Tensor:
     """The digits seen there, [N, 3, 64, 64] in [-1, 1]."""
-    pictures = np.roll(found.pictures, (seen.down, seen.right), axis=(1, 2))
-    if seen.zoom != 1:
-        side = round(digits.RESOLUTION / seen.zoom)
+    pictures = np.roll(found.pictures, (spot.down, spot.right), axis=(1, 2))
+    if spot.zoom != 1:
+        side = round(digits.RESOLUTION / spot.zoom)
         size = (digits.RESOLUTION, digits.RESOLUTION)
         pictures = np.stack([Image.fromarray(picture[:side, :side]).resize(size, Image.Resampling.BICUBIC)
                              for picture in pictures])
     return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def patches_at(pictures: torch.Tensor, seen: Seen) -> torch.Tensor:
+def patches_at(pictures: torch.Tensor, spot: Spot) -> torch.Tensor:
     """What holds the digit [N, C, h, w]."""
-    size = int(SIDE * seen.zoom)
-    channels = [patch_at(channel, seen.down, seen.right, size) for channel in pictures.unbind(dim=1)]
+    size = int(SIDE * spot.zoom)
+    channels = [patch_at(channel, spot.down, spot.right, size) for channel in pictures.unbind(dim=1)]
     return torch.stack(channels, dim=1)
 
 
@@ -86,13 +87,13 @@ def psnr(found: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
     return 10 * torch.log10(4 / error)
 
 
-def project_at(G: torch.nn.Module, targets: torch.Tensor, seen: Seen, recipe: Recipe,
+def project_at(G: torch.nn.Module, targets: torch.Tensor, spot: Spot, recipe: Recipe,
                progress: Callable[[Iterable], Iterable]) -> torch.Tensor:
     """The projections [N, 3, 64, 64] of targets seen there, in W with the stored noise."""
     count, size = len(targets), tuple(targets.shape[2:])
-    wraps = (seen.zoom == 1, seen.zoom == 1)
-    place = Place.of(G.img_resolution, size, [[float(seen.down), float(seen.right)]] * count,
-                     [seen.zoom] * count, wraps, targets.device)
+    wraps = (spot.zoom == 1, spot.zoom == 1)
+    place = Place.of(G.img_resolution, size, [[float(spot.down), float(spot.right)]] * count,
+                     [spot.zoom] * count, wraps, targets.device)
     wish = inverting.Wish(recipe=recipe)
     projection = inverting.begin(G, targets, losses.make_loss(LOSS, targets), place, wish)
     run(projection, progress)
@@ -106,16 +107,16 @@ def run(projection: Projection, progress: Callable[[Iterable], Iterable]) -> Non
 
 
 def measure(networks: Mapping[str, torch.nn.Module], found: Digits, classifier: DigitClassifier,
-            recipe: Recipe, progress: Progress = lambda label: iter, places: Mapping[str, Seen] = PLACES,
+            recipe: Recipe, progress: Progress = lambda label: iter, places: Mapping[str, Spot] = PLACES,
             shown: int = SHOWN) -> tuple[list[Score], Image.Image]:
     """Every network at every place, and the picture of some; `progress(label)` wraps a loop over steps."""
-    scores, drawn = [], {'target': [targets_at(found, seen) for seen in places.values()]}
+    scores, drawn = [], {'target': [targets_at(found, spot) for spot in places.values()]}
     for name, G in networks.items():
         device, drawn[name] = next(G.parameters()).device, []
-        for (place, seen), targets in zip(places.items(), drawn['target']):
+        for (place, spot), targets in zip(places.items(), drawn['target']):
             targets = targets.to(device)
-            pictures = project_at(G, targets, seen, recipe, progress(f'{name}, {place}'))
-            scores.append(score(name, place, pictures, targets, found.labels, classifier, seen))
+            pictures = project_at(G, targets, spot, recipe, progress(f'{name}, {place}'))
+            scores.append(score(name, place, pictures, targets, found.labels, classifier, spot))
             drawn[name].append(pictures.cpu())
     return scores, sheet(drawn, list(places), min(shown, len(found.labels)))
 
@@ -127,11 +128,11 @@ def sheet(drawn: Mapping[str, Sequence[torch.Tensor]], places: Sequence[str], sh
 
 
 def score(name: str, place: str, pictures: torch.Tensor, targets: torch.Tensor, labels: np.ndarray,
-          classifier: DigitClassifier, seen: Seen) -> Score:
-    patches = patches_at(pictures, seen)
-    values = psnr(patches, patches_at(targets, seen)).double().cpu().numpy()
+          classifier: DigitClassifier, spot: Spot) -> Score:
+    patches = patches_at(pictures, spot)
+    values = psnr(patches, patches_at(targets, spot)).double().cpu().numpy()
     read = classifier.judge(as_patches(grey(patches))).classes.cpu().numpy()
-    error = values.std(ddof=1) / len(values) ** 0.5 if len(values) > 1 else 0.0
+    error = standard_error(values)
     agreement = float((read == labels).mean())
     return Score(name, place, float(values.mean()), float(error), agreement, values.tolist())
 
@@ -161,7 +162,7 @@ def more_claims(scores: Sequence[Score], qualities: dict[str, quality.Quality]) 
     """The same of the places of Fig. C. The baseline moves its content by whole cells of its 4x4 input, so
     it is asked about others.
     """
-    at, moved = by_place(scores), [name for name, seen in MORE.items() if seen.down or seen.right]
+    at, moved = by_place(scores), [name for name, spot in MORE.items() if spot.down or spot.right]
     return [good_networks(qualities), _everywhere(at, moved, qualities),
             _behind(at, [name for name in moved if '32' not in name], qualities)]
 

@@ -15,6 +15,7 @@ from stylegan2_mspe import digits, images, rendering
 from stylegan2_mspe.experiments.backgrounds import KINDS, background
 from stylegan2_mspe.experiments.claims import Claim, needs, settled
 from stylegan2_mspe.experiments.held_out import Digits
+from stylegan2_mspe.experiments.standard_error import standard_error
 from stylegan2_mspe.inversion import latents
 from stylegan2_mspe.inversion.place import Place
 from stylegan2_mspe.inversion.projection import Recipe, draw
@@ -43,7 +44,7 @@ class Search:
 
     def sentence(self) -> str:
         errors = np.array(self.errors)
-        spread = errors.std(ddof=1) / len(errors) ** 0.5 if len(errors) > 1 else 0.0
+        spread = standard_error(errors)
         return (f'{self.network}, auto on {self.background}: {errors.mean():.2f} ± {spread:.2f} pixels off '
                 f'(median {np.median(errors):.2f}), {self.near:.0%} within {NEAR:g}')
 
