@@ -167,8 +167,8 @@ def test_ink_around_a_digit_by_hand(monkeypatch):
 
 def test_inverted_digits_are_beside_their_targets():
     red, blue = torch.tensor([[1., -1., -1.], [-1., -1., 1.]])
-    drawn = {name: [colour[:, None, None].expand(2, 3, 8, 8)]
-             for name, colour in (('target', red), ('a', blue))}
+    drawn = [(name, [colour[:, None, None].expand(2, 3, 8, 8)])
+             for name, colour in (('target', red), ('a', blue))]
     picture = np.array(fig5.sheet(drawn, ['x'], 2))
     first = {name: (picture == colour).all(axis=2).any(axis=1) for name, colour in
              (('red', (255, 0, 0)), ('blue', (0, 0, 255)))}

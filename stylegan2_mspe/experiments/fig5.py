@@ -110,21 +110,24 @@ def measure(networks: Mapping[str, torch.nn.Module], found: Digits, classifier: 
             recipe: Recipe, progress: Progress = lambda label: iter, places: Mapping[str, Spot] = PLACES,
             shown: int = SHOWN) -> tuple[list[Score], Image.Image]:
     """Every network at every place, and the picture of some; `progress(label)` wraps a loop over steps."""
-    scores, drawn = [], {'target': [targets_at(found, spot) for spot in places.values()]}
+    scores, drawn = [], [('target', [targets_at(found, spot) for spot in places.values()])]
     for name, G in networks.items():
-        device, drawn[name] = next(G.parameters()).device, []
-        for (place, spot), targets in zip(places.items(), drawn['target']):
+        device, projected = next(G.parameters()).device, []
+        for (place, spot), targets in zip(places.items(), drawn[0][1]):
             targets = targets.to(device)
             pictures = project_at(G, targets, spot, recipe, progress(f'{name}, {place}'))
             scores.append(score(name, place, pictures, targets, found.labels, classifier, spot))
-            drawn[name].append(pictures.cpu())
+            projected.append(pictures.cpu())
+        drawn.append((name, projected))
     return scores, sheet(drawn, list(places), min(shown, len(found.labels)))
 
 
-def sheet(drawn: Mapping[str, Sequence[torch.Tensor]], places: Sequence[str], shown: int) -> Image.Image:
-    """For each digit a row of each kind, the target's first, with a column for each place."""
-    rows = [[pictures[index] for pictures in each] for index in range(shown) for each in drawn.values()]
-    return images.labelled_grid(rows, list(drawn) * shown, places, 'Real digits, projected where they are')
+def sheet(drawn: Sequence[tuple[str, Sequence[torch.Tensor]]], places: Sequence[str],
+          shown: int) -> Image.Image:
+    """For each digit a row of each kind, by its name, with a column for each place."""
+    rows = [[pictures[index] for pictures in each] for index in range(shown) for _, each in drawn]
+    return images.labelled_grid(rows, [name for name, _ in drawn] * shown, places,
+                                'Real digits, projected where they are')
 
 
 def score(name: str, place: str, pictures: torch.Tensor, targets: torch.Tensor, labels: np.ndarray,
