@@ -102,7 +102,7 @@ def calculated(monkeypatch, tmp_path):
     """Metrics that were asked for, as (file, metric, data, detectors), and detectors that were opened."""
     asked, opened = [], []
 
-    def calculate(G, metric, *, dataset_kwargs, detectors, progress):
+    def calculate(G, metric, *, dataset_kwargs, detectors, progress, shared):
         asked.append((G.marker, metric, dataset_kwargs['path'], detectors))
         alone = registry.parse(metric).metric.name == 'fid'
         numbers = {'': 10.0 * len(asked)} if alone else dict(a=0.7, b=0.4)

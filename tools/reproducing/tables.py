@@ -45,8 +45,7 @@ def table2(asked, data, thousands, detectors):
 
     networks = asked.networks(table2.ROLES)
     scores = Scores(networks, data, detectors, ['fid', 'pr3'])
-    rows = table2.measure(networks, lambda G: (*scores(G, f'fid{thousands}k'),
-                                               *scores(G, f'pr{thousands}k3')))
+    rows = table2.measure(networks, lambda G: scores(G, f'fid{thousands}k', f'pr{thousands}k3'))
     return scores.report(asked, rows, {'': table2.plot(rows)}, table2)
 
 
@@ -60,9 +59,8 @@ def eqt(asked, data, thousands, detectors):
 
     networks = asked.networks(equivariance.ROLES)
     scores = Scores(networks, data, detectors, ['fid'])
-    rows = equivariance.measure(networks, lambda G: (*scores(G, f'eqt{thousands}k_int'),
-                                                     *scores(G, f'eqt{thousands}k_frac'),
-                                                     *scores(G, f'fid{thousands}k')))
+    names = [f'eqt{thousands}k_int', f'eqt{thousands}k_frac', f'fid{thousands}k']
+    rows = equivariance.measure(networks, lambda G: scores(G, *names))
     return scores.report(asked, rows, {'': equivariance.picture(networks)}, equivariance)
 
 
@@ -81,15 +79,19 @@ class Scores:
             self.detectors = {'': 'digits'}
         require(metrics, self.detectors)        # one that can't be had is told before an hour's work
 
-    def __call__(self, G, metric: str) -> list[float]:
-        """The numbers of a metric of that name."""
+    def __call__(self, G, *metrics: str) -> list[float]:
+        """The numbers of the metrics of these names, one after another."""
         from stylegan2_mspe.dataset import dataset_kwargs
         from stylegan2_mspe.metrics.calculation import calculate
 
         reals = dataset_kwargs(self.data, resolution=G.img_resolution, use_labels=G.c_dim > 0)
-        found = calculate(G, metric, dataset_kwargs=reals, detectors=self.detectors, progress=cli.progress)
-        self.cards[metric] = found.card
-        return list(found.results.values())
+        numbers, shared = [], {}
+        for metric in metrics:
+            found = calculate(G, metric, dataset_kwargs=reals, detectors=self.detectors, shared=shared,
+                              progress=cli.progress)
+            self.cards[metric] = found.card
+            numbers += found.results.values()
+        return numbers
 
     def report(self, asked, rows, pictures, experiment) -> Report:
         """Of the rows of an experiment (its module). Networks of digits are judged, too."""
