@@ -297,3 +297,17 @@ def test_recorded_kwargs_open_the_same_dataset(tmp_path):
 def test_needs_no_torch():
     code = 'import sys, stylegan2_mspe.dataset, stylegan2_mspe.conversion; sys.exit("torch" in sys.modules)'
     assert subprocess.run([sys.executable, '-c', code], cwd=ROOT).returncode == 0
+
+
+def test_a_fingerprint_is_of_the_pictures_and_their_order(tmp_path):
+    arrays = pictures()
+    folder, archive = (ImageFolderDataset(write_set(tmp_path / name, arrays)) for name in ('a', 'b.zip'))
+    assert folder.fingerprint(range(6)) == archive.fingerprint(range(6))
+    mirrored = ImageFolderDataset(folder._path, xflip=True)
+    assert mirrored.fingerprint(range(6)) == folder.fingerprint(range(6))       # the flips come after
+    others = [folder.fingerprint([0, 1, 2]), folder.fingerprint([0, 2, 1]), mirrored.fingerprint([0, 1, 8]),
+              DemoDataset().fingerprint([0, 1, 2]), DemoDataset().fingerprint([0, 1, 3])]
+    arrays[2, 3, 3, 0] ^= 1
+    others.append(ImageFolderDataset(write_set(tmp_path / 'c.zip', arrays)).fingerprint([0, 1, 2]))
+    assert len(set(others)) == 6
+    assert DemoDataset(max_size=50).fingerprint(range(50)) == DemoDataset(max_size=50).fingerprint(range(50))

@@ -27,7 +27,8 @@ def both(task: MetricTask, keep: bool = False) -> tuple[Features, Features]:
     dataset = open_reals(task)
     real = real_features(task, detector, dataset, keep)
     request = task.request
-    key = (request.pictures, request.size, request.full, task.seed, detector.name, detector.sha256)
+    labels = request.full if task.G.c_dim else None     # as frequent as in the dataset or in its part
+    key = (request.pictures, request.size, labels, task.seed, detector.name, detector.sha256)
     generated = task.shared.get(key)
     if generated is None or keep and generated.values is None:
         compute = lambda part: detector.features(samples.generated(task, part, dataset))

@@ -107,3 +107,6 @@ def test_slow_work_shows_rate_and_time_left(monkeypatch):
     monkeypatch.setattr(sys, 'stderr', io.StringIO())
     assert len(list(cli.progress(range(5), 3600, 'working'))) == 5
     assert sys.stderr.getvalue() == 'working 3/3600 (0%), 0.25/s, 3:59:48 left\n'
+    elsewhere = Terminal()
+    assert len(list(cli.progress(range(2), 2, 'waiting', elsewhere))) == 2
+    assert 'waiting 1/2' in elsewhere.getvalue() and 'waiting' not in sys.stderr.getvalue()
