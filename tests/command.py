@@ -14,7 +14,7 @@ def call(program, *arguments, code=0) -> str:
     return result.output
 
 
-def names(folder) -> set[str]:
-    """Of the files in a folder; none where there is no folder."""
+def written(folder) -> set[str]:
+    """The names of the files in a folder; none where there is no folder."""
     folder = pathlib.Path(folder)
     return {path.name for path in folder.iterdir()} if folder.exists() else set()

@@ -12,6 +12,7 @@ from PIL import Image
 
 from stylegan2_mspe import default_network, free_memory, images, rendering, streaming
 from stylegan2_mspe.pe import Canvas
+from tests.command import call, written
 from tests.drawn import assert_alike, expected, make_generator, read, save
 from tools import drawing, generate, sheet
 
@@ -30,11 +31,8 @@ def run(network, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments, network=network[0]):
-        result = CliRunner().invoke(generate.main, [f'--network={network}', '--outdir=o', *arguments])
-        if result.exception and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        assert result.exit_code == 0, result.output
-        return sorted(path.name for path in (tmp_path / 'o').iterdir()), result.output
+        said = call(generate.main, f'--network={network}', '--outdir=o', *arguments)
+        return sorted(written(tmp_path / 'o')), said
     return run
 
 
@@ -52,8 +50,7 @@ def test_seeds_are_stylegan2s(run, network):
 def test_trunc_and_noise_mode(run, network):
     run('--seeds=1', '--trunc=0.5', '--noise_mode=none')
     assert_alike(read('o/seed0001.png'), expected(network[1], 1, noise_mode='none', psi=0.5))
-    result = CliRunner().invoke(generate.main, ['--trunc=nan'])
-    assert result.exit_code == 2 and 'found nan, expected a number' in result.output
+    assert 'found nan, expected a number' in call(generate.main, '--trunc=nan', code=2)
     drawn = []
     for _ in range(2):
         run('--seeds=1', '--noise-mode=random')
@@ -311,9 +308,9 @@ def test_the_newest_snapshot_of_the_newest_run_is_the_default(network, tmp_path,
         for kimg in snapshots:
             (folder / f'network-snapshot-{kimg:06d}.pkl').write_bytes(network[0].read_bytes())
         (folder / 'network-snapshot-999999.pkl.part').touch()
-    result = CliRunner().invoke(generate.main, [])
-    assert result.exit_code == 0 and '00009-c/network-snapshot-000012.pkl' in result.output
-    assert 'out' in result.output and len(list((tmp_path / 'out').glob('seed*.png'))) == 16
+    output = call(generate.main)
+    assert '00009-c/network-snapshot-000012.pkl' in output
+    assert 'out' in output and len(list((tmp_path / 'out').glob('seed*.png'))) == 16
 
 
 def test_without_runs_it_is_the_bundled_network(network, tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from stylegan2_mspe import images, legacy, video
 from stylegan2_mspe.inversion.projection import Diverged, Projection, draw
-from tests.command import call, names
+from tests.command import call, written
 from tests.inversion.small import make_discriminator, make_generator, place_at
 from tools import cli, generate, projector
 
@@ -49,7 +49,7 @@ def run(folder, tmp_path, monkeypatch):
         options = [f'--network={folder / network}', f'--target={folder / target}', f'--num-steps={steps}',
                    '--outdir=o']
         said = call(projector.main, *options, *arguments, code=code)
-        return names(tmp_path / 'o'), said
+        return written(tmp_path / 'o'), said
     return run
 
 
@@ -145,7 +145,7 @@ def ending_in(monkeypatch, end):
 
 def check_what_is_kept(folder, losses):
     """The better of two steps."""
-    assert names(folder) == FILES - {'proj.gif'} and len(losses) == 2
+    assert written(folder) == FILES - {'proj.gif'} and len(losses) == 2
     with np.load(folder / 'projected_w.npz') as file:
         assert np.isfinite(file['w']).all()
     with np.load(folder / 'projected_place.npz') as file:

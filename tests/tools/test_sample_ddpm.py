@@ -6,7 +6,6 @@ import sys
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 
 from ddpm_mspe import default_network, sampling
 from ddpm_mspe.diffusion import Diffusion
@@ -14,6 +13,7 @@ from ddpm_mspe.unet_file import load_unet, save_unet
 from stylegan2_mspe import free_memory, images, rendering
 from stylegan2_mspe.pe import Canvas
 from tests import drawn
+from tests.command import call, written
 from tests.drawn import assert_alike, read
 from tests.tiny_unet import make_unet
 from tools import reconstruct_ddpm, sample_ddpm
@@ -45,12 +45,8 @@ def run(folder, tmp_path, monkeypatch):
 
     def run(program, *arguments, network='a.safetensors', code=0):
         named = [f'--network={folder / network}'] if network else []
-        result = CliRunner().invoke(program, [*named, '--device=cpu', '--outdir=o', *arguments])
-        if result.exception and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        assert result.exit_code == code, result.output
-        out = tmp_path / 'o'
-        return {path.name for path in out.iterdir()} if out.exists() else set(), result.output
+        said = call(program, *named, '--device=cpu', '--outdir=o', *arguments, code=code)
+        return written(tmp_path / 'o'), said
     return run
 
 
@@ -61,7 +57,7 @@ def test_help_is_quick_and_complete(module, options):
     code = f'import sys; from tools import {module}; print("torch" in sys.modules or "numpy" in sys.modules)'
     assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True).stdout == 'False\n'
     program = dict(sample_ddpm=sample_ddpm, reconstruct_ddpm=reconstruct_ddpm)[module].main
-    output = CliRunner().invoke(program, ['--help']).output
+    output = call(program, '--help')
     assert all(f'--{name}' in output for name in options)
 
 

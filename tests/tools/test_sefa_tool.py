@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 
 from stylegan2_mspe import images, sefa
 from stylegan2_mspe.pe import Canvas
+from tests.command import call
 from tests.drawn import assert_alike, read, save
 from tools import generate
 from tools import sefa as program
@@ -18,18 +18,10 @@ def network(tmp_path_factory):
     return path, save(path)
 
 
-def call(main, *arguments):
-    result = CliRunner().invoke(main, list(map(str, arguments)))
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
-
-
 def test_directions_and_a_grid_of_each(network, tmp_path):
     path, G = network
-    result = call(program.main, f'--network={path}', f'--outdir={tmp_path}', '--layers=0-2', '--directions=2',
-                  '--seeds=0,1', '--steps=3')
-    assert result.exit_code == 0, result.output
+    call(program.main, f'--network={path}', f'--outdir={tmp_path}', '--layers=0-2', '--directions=2',
+         '--seeds=0,1', '--steps=3')
     assert {file.name for file in tmp_path.iterdir()} == {'sefa.npz', 'sefa-0.png', 'sefa-1.png'}
     found = sefa.load_directions(tmp_path / 'sefa.npz', G.num_ws, 8)
     torch.testing.assert_close(found.vectors, sefa.factorise(G, [0, 1, 2]).vectors)
@@ -39,14 +31,15 @@ def test_directions_and_a_grid_of_each(network, tmp_path):
 def test_generate_draws_the_edited_latents(network, tmp_path):
     path, G = network
     options = (f'--network={path}', f'--outdir={tmp_path / "o"}', '--seeds=3', '--shift=2')
-    assert call(generate.main, *options, '--edit=0:1.5', '--edit=2:-1').exit_code == 0
+    call(generate.main, *options, '--edit=0:1.5', '--edit=2:-1')
     z = torch.from_numpy(np.random.RandomState(3).randn(1, 8))
     found = sefa.factorise(G)
     ws = sefa.edit(sefa.edit(G.mapping(z, None), found, 0, 1.5), found, 2, -1)
     wanted = images.to_uint8(G.synthesis(ws, canvas=Canvas.identity(16).shifted(2, 2), noise_mode='const')[0])
     assert_alike(read(tmp_path / 'o/seed0003.png'), wanted)
-    call(program.main, f'--network={path}', f'--outdir={tmp_path}', '--layers=1', '--directions=1', '--seeds=0')
-    assert call(generate.main, *options, '--edit=0:1.5', f'--directions={tmp_path / "sefa.npz"}').exit_code == 0
+    call(program.main, f'--network={path}', f'--outdir={tmp_path}', '--layers=1', '--directions=1',
+         '--seeds=0')
+    call(generate.main, *options, '--edit=0:1.5', f'--directions={tmp_path / "sefa.npz"}')
     ws = sefa.edit(G.mapping(z, None), sefa.factorise(G, [1]), 0, 1.5)
     wanted = images.to_uint8(G.synthesis(ws, canvas=Canvas.identity(16).shifted(2, 2), noise_mode='const')[0])
     assert_alike(read(tmp_path / 'o/seed0003.png'), wanted)
@@ -57,8 +50,8 @@ def test_bad_edits(network, tmp_path):
     options = (f'--network={path}', f'--outdir={tmp_path / "o"}')
     with pytest.raises(ValueError, match='--edit: found direction 8, expected 0 to 7'):
         call(generate.main, *options, '--edit=8:1')
-    result = call(generate.main, *options, '--edit=up')
-    assert result.exit_code == 2 and "found 'up', expected the index of a direction" in result.output
+    said = call(generate.main, *options, '--edit=up', code=2)
+    assert "found 'up', expected the index of a direction" in said
     with pytest.raises(OSError, match='No such file'):
         call(generate.main, *options, '--edit=0:1', '--directions=none.npz')
     with pytest.raises(ValueError, match='--layers: found 9, expected 0 to'):

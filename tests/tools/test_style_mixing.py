@@ -7,10 +7,10 @@ import sys
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 
 from stylegan2_mspe import images
 from stylegan2_mspe.pe import Canvas
+from tests.command import call, written
 from tests.drawn import assert_alike, read, save
 from tools import style_mixing
 
@@ -28,11 +28,8 @@ def run(network, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments, network=network[0]):
-        result = CliRunner().invoke(style_mixing.main, [f'--network={network}', '--outdir=o', *arguments])
-        if result.exception and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        assert result.exit_code == 0, result.output
-        return sorted(path.name for path in (tmp_path / 'o').iterdir()), result.output
+        said = call(style_mixing.main, f'--network={network}', '--outdir=o', *arguments)
+        return sorted(written(tmp_path / 'o')), said
     return run
 
 
