@@ -14,15 +14,14 @@ from stylegan2_mspe import classifier, detector_file
 from stylegan2_mspe.similarity import grey
 
 DIGITS = 'digits'               # the classifier in the box: a kind, and a choice in place of the others
-KINDS = (*detector_file.URLS, DIGITS)
 DIGIT_FILTER = f'upper left quarter, bilinear with antialiasing to {classifier.SIDE}x{classifier.SIDE}'
 ATTEMPTS = 3                    # of a download: a training is waiting
 
 
 class Detector(NamedTuple):
     """A network that sees pictures, uint8 [N, C, H, W] with 1, 3 or 4 channels, of any size."""
-    name: str
-    sha256: str
+    name: str                   # of its file
+    sha256: str                 # of that
     filter: str                 # how pictures of other sizes are brought to its own
     features: Callable[[torch.Tensor], torch.Tensor]                # -> [N, D]
     probabilities: Callable[[torch.Tensor], torch.Tensor] | None    # -> [N, classes]
@@ -46,19 +45,19 @@ def open_detector(kind: str, given: dict[str, str], device: torch.device) -> Det
 
 @functools.lru_cache(maxsize=4)
 def _torchscript(kind: str, place: str, device: torch.device) -> Detector:
-    own = place == detector_file.URLS[kind]
+    name = os.path.basename(place)
     try:
         network, sha256 = detector_file.open_torchscript(place, device, attempts=ATTEMPTS)
     except ValueError as error:
-        if not own:
+        if place != detector_file.URLS[kind]:
             raise
-        reason, name = str(error.__cause__ or error).rstrip('.'), os.path.basename(place)
+        reason = str(error.__cause__ or error).rstrip('.')
         raise ValueError(f'{kind}, which a metric needs, can not be had ({reason}), expected a connection, '
                          f'{name} in the folder that {detector_file.FOLDER} names in the environment, or '
                          'calc_metrics.py with --detector=FILE') from error
     seen = detector_file.options_of(network, return_features=True)
     read = detector_file.options_of(network, no_output_bias=True)
-    return Detector(kind if own else f'{kind} of {place}', sha256, "the detector's own",
+    return Detector(name, sha256, "the detector's own",
                     lambda pictures: network(as_rgb(pictures), **seen).flatten(1),
                     lambda pictures: network(as_rgb(pictures), **read), network)
 

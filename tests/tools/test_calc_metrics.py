@@ -90,7 +90,7 @@ def test_the_dataset_is_the_one_asked_for_else_that_of_the_network(program, data
 
 
 @pytest.mark.parametrize('options, kinds', [
-    ([], ['inception of', 'vgg16 of']),
+    ([], ['inception-2015-12-05.pt', 'vgg16.pt']),
     (['--detector={}/plain.pt'], ['plain.pt', 'plain.pt']),
     (['--detector=vgg16={}/plain.pt'], ['inception-2015-12-05.pt', 'plain.pt']),
     (['--detector=digits', '--detector=inception={}/plain.pt'], ['plain.pt', 'digit classifier']),
