@@ -95,19 +95,21 @@ def fates(**moved):
 
 def test_fig1_claims():
     found = fates(mspe=(0.5, 0.7, 0.1), baseline=(0.1, 0.2, 0.9))
+    plus = fates(**{'mspe-plus': (0.5, 0.8, 0.0)})
     assert fig1.means(found)['mspe'] == pytest.approx((0.6, 0.1, 0, 0.3))
     assert fig1.means(found, across=True)['baseline'] == pytest.approx((0.9, 0.1, 0, 0))
     assert fig1.summary(found)[2:] == [
         '| mspe | 60% | 10% | 0% | 30% |', '| baseline | 15% | 10% | 0% | 75% |',
         '| mspe, across the border | 10% | 10% | 0% | 80% |',
         '| baseline, across the border | 90% | 10% | 0% | 0% |']
-    good = dict(mspe=GOOD, baseline=GOOD)
-    assert [claim.holds for claim in fig1.claims(found, good)] == [True] * 3
-    assert [claim.holds for claim in fig1.claims(found, dict(good, mspe=BAD))] == [True, None, None]
+    good = {name: GOOD for name in ('mspe', 'baseline', 'mspe-plus')}
+    assert [claim.holds for claim in fig1.claims(found + plus, good)] == [True] * 4
+    assert [claim.holds for claim in fig1.claims(found, dict(good, mspe=BAD))] == [True, None, None, None]
     turned = fates(mspe=(0.2, 0.2, 0.2), baseline=(0.6, 0.6, 0.6))
-    assert [claim.holds for claim in fig1.claims(turned, good)] == [False] * 3
+    turned += fates(**{'mspe-plus': (0.2, 0.2, 0.9)})
+    assert [claim.holds for claim in fig1.claims(turned, good)] == [False] * 4
     alone = fig1.claims(fates(mspe=(0.6, 0.6, 0.6)), good)
-    assert [claim.holds for claim in alone] == [None, True, None]
+    assert [claim.holds for claim in alone] == [None, True, None, None]
     assert alone[2].found == 'needs --network baseline=FILE'
 
 
@@ -146,13 +148,13 @@ def test_claims_of_what_is_kept():
 
 @pytest.mark.parametrize('module', [fig7, fig8])
 def test_the_baseline_is_asked_between_cells(module):
-    good, names = dict(mspe=GOOD, baseline=GOOD), ('a', f'b{kept.BETWEEN}')
+    good, names = {name: GOOD for name in ('mspe', 'baseline', 'mspe-plus')}, ('a', f'b{kept.BETWEEN}')
     assert kept.whole_and_between(kept_as(names, mspe=(0, 0))) == (['a'], [names[1]])
     holds = lambda found, qualities=good: [claim.holds for claim in module.claims(found, qualities)]
-    ordered = kept_as(names, mspe=(.6, .4), baseline=(.9, .3))
-    assert holds(ordered) == [True, True] and holds(ordered, dict(good, baseline=BAD)) == [True, None]
-    assert holds(kept_as(names, mspe=(.5, .4), baseline=(.1, .4))) == [False, False]
-    assert holds(kept_as(names, baseline=(.5, .4))) == [None, None]
+    ordered = kept_as(names, mspe=(.6, .4), baseline=(.9, .3), mspe_plus=(.5, .6))
+    assert holds(ordered) == [True] * 3 and holds(ordered, dict(good, baseline=BAD)) == [True, None, True]
+    assert holds(kept_as(names, mspe=(.5, .4), baseline=(.1, .4), mspe_plus=(.6, .3))) == [False] * 3
+    assert holds(kept_as(names, baseline=(.5, .4))) == [None] * 3
 
 
 def test_ink_around_a_digit_by_hand(monkeypatch):
@@ -212,7 +214,7 @@ def test_fates_commands(figure, tiny, tmp_path):
     count = dict(fig1=1, figB=3)[figure]
     assert [each['network'] for each in numbers['fates']] == ['mspe'] * count + ['baseline'] * count
     assert numbers['networks'] == dict(mspe='mspe.pkl', baseline='none.pkl') and numbers['seeds'] == 2
-    assert numbers['quality']['mspe']['seeds'] == 2 and len(numbers['claims']) == 4
+    assert numbers['quality']['mspe']['seeds'] == 2 and len(numbers['claims']) == 5
     assert Image.open(tmp_path / f'{figure}.png').height > 2 * 128
 
 
