@@ -1,11 +1,10 @@
 """Metrics of networks of digits, by the classifier in the box: no download, and quick on a CPU."""
 
-import torch
-
 from stylegan2_mspe import quality
 from stylegan2_mspe.classifier import Judgement
 from stylegan2_mspe.metrics import samples
-from stylegan2_mspe.metrics.feature_metrics import FRECHET, NEIGHBOURS, frechet, neighbours
+from stylegan2_mspe.metrics.feature_metrics import (FRECHET, NEIGHBOURS, frechet, generated_features,
+                                                    neighbours)
 from stylegan2_mspe.metrics.registry import register_metric
 from stylegan2_mspe.metrics.task import MetricTask
 
@@ -21,16 +20,12 @@ register_metric('pr_mnist', data=True, protocol=NEIGHBOURS + OURS, **DIGITS)(nei
                  'their label or, without labels, reads with a confidence above 0.9; entropy of the classes '
                  'it reads, of at most 3.32 bits', **DIGITS)
 def accuracy(task: MetricTask) -> dict[str, float]:
-    detector, dataset = task.detector(), samples.label_source(task)
-
-    def compute(part):
-        probabilities = detector.probabilities(samples.generated(task, part, dataset)).cpu()
-        return torch.cat([probabilities, samples.labels(task, part, dataset).cpu()], dim=1)
-
-    found = torch.cat(list(samples.in_order(task, task.request.pictures, compute, 'generated, batches')))
-    confidence, classes = found[:, :10].max(dim=1)
+    network, dataset = task.detector().network, samples.label_source(task)
+    features = generated_features(task, dataset, keep=True).values.to(task.device)
+    confidence, classes = network.classes(features).softmax(dim=1).cpu().max(dim=1)
     judged = quality.of_judgement(Judgement(classes, confidence))
     right = judged.confident
     if task.G.c_dim:
-        right = float((classes == found[:, 10:].argmax(dim=1)).double().mean())
+        asked = samples.labels(task, range(task.request.pictures), dataset).argmax(dim=1).cpu()
+        right = float((classes == asked).double().mean())
     return {'': right, '_entropy': judged.entropy}

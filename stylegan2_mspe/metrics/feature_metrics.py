@@ -2,13 +2,14 @@
 
 import torch
 
+from stylegan2_mspe.dataset import Dataset
 from stylegan2_mspe.metrics import samples
 from stylegan2_mspe.metrics.feature_statistics import Features, collect
 from stylegan2_mspe.metrics.frechet import frechet_distance
 from stylegan2_mspe.metrics.inception_score import inception_score
 from stylegan2_mspe.metrics.kernel_distance import kernel_distance
 from stylegan2_mspe.metrics.precision_recall import precision_recall
-from stylegan2_mspe.metrics.real_features import open_reals, real_features
+from stylegan2_mspe.metrics.real_features import real_features
 from stylegan2_mspe.metrics.registry import register_metric
 from stylegan2_mspe.metrics.task import MetricTask
 
@@ -23,18 +24,22 @@ SCORE = 'mean and standard deviation over 10 splits (Salimans et al. 2016)'
 
 def both(task: MetricTask, keep: bool = False) -> tuple[Features, Features]:
     """Features of the real pictures and of the generated; keep: each of them, not their moments only."""
-    detector = task.detector()
-    dataset = open_reals(task)
-    real = real_features(task, detector, dataset, keep)
-    request = task.request
-    labels = request.full if task.G.c_dim else None     # as frequent as in the dataset or in its part
+    dataset = samples.open_reals(task)
+    real = real_features(task, task.detector(), dataset, keep)
+    return real, generated_features(task, dataset, keep)
+
+
+def generated_features(task: MetricTask, dataset: Dataset | None, keep: bool = False) -> Features:
+    """Features of the generated pictures, unless another metric has left them; dataset: of their labels."""
+    request, detector = task.request, task.detector()
+    labels = (request.full, dataset is None) if task.G.c_dim else None
     key = (request.pictures, request.size, labels, task.seed, detector.name, detector.sha256)
-    generated = task.shared.get(key)
-    if generated is None or keep and generated.values is None:
+    found = task.shared.get(key)
+    if found is None or keep and found.values is None:
         compute = lambda part: detector.features(samples.generated(task, part, dataset))
-        generated = collect(samples.in_order(task, request.pictures, compute, 'generated, batches'), keep)
-        task.shared[key] = generated
-    return real, generated
+        found = collect(samples.in_order(task, request.pictures, compute, 'generated, batches'), keep)
+        task.shared[key] = found
+    return found
 
 
 @register_metric('fid', pictures=50000, detector='inception', data=True, sized=True, protocol=FRECHET)

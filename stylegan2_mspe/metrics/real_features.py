@@ -12,7 +12,7 @@ import torch
 
 import dnnlib
 from stylegan2_mspe import distributed, stream
-from stylegan2_mspe.dataset import Dataset, construct_dataset
+from stylegan2_mspe.dataset import Dataset
 from stylegan2_mspe.files import atomic_write
 from stylegan2_mspe.metrics import samples
 from stylegan2_mspe.metrics.detectors import Detector
@@ -21,14 +21,6 @@ from stylegan2_mspe.metrics.task import MetricTask
 
 VERSION = 1                     # of what is kept; raised when the numbers change
 READERS = 3                     # processes that read pictures for a GPU
-
-
-def open_reals(task: MetricTask) -> Dataset:
-    """The pictures to compare with: all of the source as they are, or those the network was trained with."""
-    kwargs = dict(task.dataset_kwargs)
-    if task.request.full:
-        kwargs.update(max_size=None, xflip=False)
-    return construct_dataset(**kwargs)
 
 
 def chosen(task: MetricTask, dataset: Dataset) -> np.ndarray:

@@ -46,9 +46,17 @@ def seeds(task: MetricTask, samples: range) -> list[int]:
     return [(task.seed * SEEDS + index) % 2 ** 32 for index in samples]
 
 
+def open_reals(task: MetricTask) -> Dataset:
+    """The real pictures: all of the source as they are, or those the network was trained with."""
+    kwargs = dict(task.dataset_kwargs)
+    if task.request.full:
+        kwargs.update(max_size=None, xflip=False)
+    return construct_dataset(**kwargs)
+
+
 def label_source(task: MetricTask) -> Dataset | None:
     """The dataset whose labels a conditional network is asked for; None where there is none, or no need."""
-    return construct_dataset(**task.dataset_kwargs) if task.G.c_dim and task.dataset_kwargs else None
+    return open_reals(task) if task.G.c_dim and task.dataset_kwargs else None
 
 
 def labels(task: MetricTask, samples: range, dataset: Dataset | None) -> torch.Tensor:

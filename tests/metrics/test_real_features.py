@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from stylegan2_mspe.metrics import detectors, feature_statistics, real_features, registry
+from stylegan2_mspe.metrics import detectors, feature_statistics, real_features, registry, samples
 from stylegan2_mspe.metrics.task import MetricTask
 from tests import drawn, scripted, tiny
 
@@ -42,7 +42,7 @@ def find(task, keep=False):
     def look(pictures):
         seen.append(len(pictures))
         return eye.features(pictures)
-    dataset = real_features.open_reals(task)
+    dataset = samples.open_reals(task)
     found = real_features.real_features(task, eye._replace(features=look), dataset, keep)
     return found, sum(seen)
 
