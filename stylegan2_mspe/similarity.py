@@ -3,7 +3,7 @@
 Similarity rewards blur; read it beside a measure of legibility.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -59,44 +59,24 @@ def along(direction: str, distances: Iterable[int]) -> list[tuple[int, int]]:
 
 
 @torch.no_grad()
-def shifted_patches(G: torch.nn.Module, shifts: Sequence[tuple[int, int]], seeds: Sequence[int], *,
-                    patch: int | None = None, noise_mode: str = 'const', batch: int = 32,
-                    progress: Callable[[Iterable], Iterable] = iter,
-                    ) -> Iterator[tuple[slice, torch.Tensor, Iterator[torch.Tensor]]]:
-    """For each batch of seeds: which of them, their grey patches [n, patch, patch], those after each shift.
+def shift_similarity(G: torch.nn.Module, shifts: Sequence[tuple[int, int]], seeds: Sequence[int], *,
+                     patch: int | None = None, batch: int = 32) -> np.ndarray:
+    """Similarity of each seed's standard patch to its shifted ones → float64 [shifts, seeds].
 
     The patch × patch pixels at the top left, where the paper's digits are (None: half the trained size), and
     those at (dy, dx), where the shift should have moved them; both axes wrap. The stored noise is not moved.
-    Conditional networks get class seed mod c_dim. `progress` wraps the loop over batches. Raises ValueError
-    for shifts that are not whole pixels.
+    Conditional networks get class seed mod c_dim. Raises ValueError for shifts that are not whole pixels.
     """
     for dy, dx in shifts:
         if dy != int(dy) or dx != int(dx):
             raise ValueError(f'similarity at the shift {dy},{dx}: expected whole pixels')
-    resolution = G.img_resolution
-    size = min(patch or resolution // 2, resolution)
-
-    @torch.no_grad()
-    def moved(ws):
-        for dy, dx in shifts:
-            canvas = Canvas.identity(resolution).shifted(dy, dx)
-            yield patch_at(grey(render(G, ws, canvas, noise_mode)), int(dy), int(dx), size)
-
-    for start in progress(range(0, len(seeds), batch)):
-        part = seeds[start:start + batch]
-        ws = seed_ws(G, part)
-        standard = patch_at(grey(render(G, ws, None, noise_mode)), 0, 0, size)
-        yield slice(start, start + len(part)), standard, moved(ws)
-
-
-def shift_similarity(G: torch.nn.Module, shifts: Sequence[tuple[int, int]], seeds: Sequence[int],
-                     **how) -> np.ndarray:
-    """Similarity of each seed's standard patch to its shifted ones → float64 [shifts, seeds].
-
-    `how` as in `shifted_patches`.
-    """
+    size = min(patch or G.img_resolution // 2, G.img_resolution)
     result = np.empty([len(shifts), len(seeds)])
-    for part, standard, moved in shifted_patches(G, shifts, seeds, **how):
-        for row, patches in enumerate(moved):
-            result[row, part] = similarity(standard, patches).cpu().numpy()
+    for start in range(0, len(seeds), batch):
+        ws = seed_ws(G, seeds[start:start + batch])
+        standard = patch_at(grey(render(G, ws)), 0, 0, size)
+        for row, (dy, dx) in enumerate(shifts):
+            moved = grey(render(G, ws, Canvas.identity(G.img_resolution).shifted(dy, dx)))
+            result[row, start:start + batch] = similarity(
+                standard, patch_at(moved, int(dy), int(dx), size)).cpu().numpy()
     return result
