@@ -30,13 +30,14 @@ class Preset(NamedTuple):
     mirror: bool = False        # horizontal flips
     aug: str = 'ada'            # augmentation unless --aug says otherwise
     shift: bool = False         # random shifts
+    border: str = 'zero'        # of G's pictures: zero = padding, plane = none
     snap: int = 50              # ticks between snapshots
 
 
 C3 = dict(aug='noaug', mirror=True)                 # what the paper's three share
 ORIG = dict(mixing=0, d_arch='orig')               # what cifar has of its own
 CPU = dict(aug='noaug', fp16_d=3, snap=5, mixing=0)     # what the small ones share
-PLUS = dict(CPU, shift=True)                        # what mspe-plus-small has beyond the paper
+PLUS = dict(CPU, shift=True, border='plane')        # what mspe-plus-small has beyond the paper
 
 # StyleGAN2-ADA's but auto, the paper's, and networks that two CPU cores can train at 64 pixels. These keep
 # D's 8x8 and 4x4 blocks in float32, mix no styles and take many steps: with γ = 4 they draw one shape for the
@@ -101,6 +102,7 @@ class TrainingConfig:
     # Networks.
     cfg: str = 'auto'                   # name of the preset
     pe: str = 'none'                    # plan of the positional encoding: none, sspe, mspe
+    border: str = 'zero'                # of G's pictures: zero = padding, plane = none, as inside a larger one
     z_dim: int = 512                    # latent
     w_dim: int = 512                    # intermediate latent
     map_depth: int = 8                  # layers of the mapping network
@@ -172,14 +174,16 @@ def from_json(kind: type, values: dict):
 
 def generator_kwargs(config: TrainingConfig) -> dict:
     """Arguments of networks.Generator."""
-    block_kwargs = dict(fp16_channels_last=True) if config.nhwc else {}
+    own = dict(fp16_channels_last=True) if config.nhwc else {}
+    if config.border != 'zero':         # StyleGAN2-ADA's networks know of none
+        own['border'] = config.border
     return dict(
         z_dim=config.z_dim, c_dim=config.label_dim, w_dim=config.w_dim,
         img_resolution=config.resolution, img_channels=config.img_channels,
         mapping_kwargs=dict(num_layers=config.map_depth),
         synthesis_kwargs=dict(
             channel_base=config.channel_base, channel_max=config.channel_max, num_fp16_res=config.g_fp16_res,
-            conv_clamp=config.conv_clamp, pe=config.pe, **block_kwargs))
+            conv_clamp=config.conv_clamp, pe=config.pe, **own))
 
 
 def discriminator_kwargs(config: TrainingConfig) -> dict:

@@ -27,7 +27,7 @@ class Look:
     """How a canvas is drawn; the words of `streaming.tiles`."""
     noise_mode: str = 'const'
     noise_seed: int = 0
-    border: str = 'zero'
+    border: str | None = None               # None: as the network was trained
     window: streaming.Box | None = None     # (top, left, height, width), the part of the canvas to draw
 
 
@@ -84,6 +84,7 @@ def bands(tiles: Iterable[tuple[int, int, torch.Tensor]], width: int) -> Iterato
 def describe(G: torch.nn.Module, ws: torch.Tensor, canvas: Canvas, look: Look, tile: int) -> dict:
     """What a picture shows, in plain values, written into its file; the network and latents as digests."""
     weight = next(G.parameters())
+    look = dataclasses.replace(look, border=look.border or G.synthesis.border)
     return dict(network=_digest(G.synthesis.state_dict().values()), latent=_digest([ws]), canvas=repr(canvas),
                 precision=str(weight.dtype), device=weight.device.type, tile=tile, **dataclasses.asdict(look))
 

@@ -512,10 +512,13 @@ class SynthesisNetwork(torch.nn.Module):
     """ws [N, num_ws, w_dim] -> pictures [N, img_channels, H, W], about [-1, 1], as the canvas says."""
 
     def __init__(self, w_dim, img_resolution, img_channels, channel_base=32768, channel_max=512,
-                 num_fp16_res=0, pe='none', pe_kwargs={}, **block_kwargs):
+                 num_fp16_res=0, pe='none', pe_kwargs={}, border='zero', **block_kwargs):
         assert img_resolution >= 4 and img_resolution & (img_resolution - 1) == 0
         super().__init__()
         self.w_dim, self.img_resolution, self.img_channels, self.pe = w_dim, img_resolution, img_channels, pe
+        if border not in ('zero', 'plane'):
+            raise ValueError(f'a border {border!r}: expected zero or plane')
+        self.border = border    # of what is no window: zeros as in StyleGAN2, or none, as inside a larger canvas
         self.img_resolution_log2 = img_resolution.bit_length() - 1
         self.block_resolutions = [2 ** i for i in range(2, self.img_resolution_log2 + 1)]
         half_from = lowest_half_resolution(img_resolution, num_fp16_res)
@@ -535,6 +538,9 @@ class SynthesisNetwork(torch.nn.Module):
     def forward(self, ws, canvas=None, **block_kwargs):
         misc.assert_shape(ws, [None, self.num_ws, self.w_dim])
         ws = ws.to(self.b4.conv1.weight.dtype)
+        if self.border != 'zero':
+            require_positions(f'a border {self.border!r}')
+            canvas = positions.bordered(canvas, self.border, self.img_resolution)
         if canvas is not None:
             require_positions('a canvas')
             positions.check_place(canvas, len(ws))

@@ -103,8 +103,8 @@ def resolve(options: dict, dataset: DatasetInfo, device: str = 'cpu') -> Trainin
         training_set_kwargs=_training_set_kwargs(options, row, dataset),
         data_name=dataset.name, resolution=dataset.resolution, img_channels=dataset.channels,
         label_dim=dataset.label_dim if given('cond', False) else 0,
-        cfg=options.get('cfg', 'auto'), pe=given('pe', row.pe), z_dim=row.z, w_dim=row.z,
-        map_depth=given('map_depth', row.maps), channel_base=given('cbase', row.cbase),
+        cfg=options.get('cfg', 'auto'), pe=given('pe', row.pe), border=given('border', row.border),
+        z_dim=row.z, w_dim=row.z, map_depth=given('map_depth', row.maps), channel_base=given('cbase', row.cbase),
         channel_max=given('cmax', row.cmax), d_architecture=row.d_arch, mbstd_group=row.mbstd,
         g_fp16_res=0 if fp32 else 4, d_fp16_res=0 if fp32 else row.fp16_d, conv_clamp=None if fp32 else 256,
         freezed=given('freezed', 0), nhwc=given('nhwc', False),
@@ -222,6 +222,9 @@ def check_shapes(config: TrainingConfig) -> None:
         if not least <= size <= most:
             raise ValueError(f'--random-resize: found {size}, expected sizes from {least} to {most} '
                              f'for pictures of {config.resolution}x{config.resolution}')
+    if config.random_margin and config.border == 'plane':
+        raise ValueError(f'--random-margin={config.random_margin:g}: found --border=plane, by which all '
+                         'pictures are drawn so; expected one of the two')
 
 
 def describe(options: dict, data_name: str) -> str:
@@ -237,7 +240,7 @@ def describe(options: dict, data_name: str) -> str:
     if resume:
         source = resume if resume in PRETRAINED else 'custom'
         parts.append(resume if resume == 'noresume' else f'resume{source}')
-    short = dict(freezed='freezed', pe='pe', cbase='cbase', cmax='cmax', map_depth='map',
+    short = dict(freezed='freezed', pe='pe', border='', cbase='cbase', cmax='cmax', map_depth='map',
                  batch_gpu='batchgpu')
     parts += [prefix + number(asked(name)) for name, prefix in short.items() if asked(name) is not None]
     if asked('random_resize'):

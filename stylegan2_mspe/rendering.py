@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from stylegan2_mspe import free_memory, networks
-from stylegan2_mspe.pe import Canvas, Place, Window
+from stylegan2_mspe.pe import Canvas, Place, bordered
 
 PRECISIONS = dict(fp32=torch.float32, fp16=torch.float16, bf16=torch.bfloat16, fp64=torch.float64)
 MAPS = {4: 5, 8: 13}    # feature maps alive at a time, by bytes per number
@@ -85,32 +85,25 @@ def prepare(G: torch.nn.Module, device: torch.device | str, precision: str = 'fp
 
 @torch.no_grad()
 def render(G: torch.nn.Module, ws: torch.Tensor, canvas: Place = None, noise_mode: str = 'const',
-           noise_seed: int | torch.Tensor = 0, border: str = 'zero') -> torch.Tensor:
+           noise_seed: int | torch.Tensor = 0, border: str | None = None) -> torch.Tensor:
     """Pictures [N, C, H, W], about [-1, 1], of ws [N, num_ws, w_dim] on the canvas (None: the trained).
 
     canvas: also one per sample, or a window. noise_seed: of noise_mode 'anchored', one, or one per sample as
-    int64 [N]. border: 'zero' as in training, or 'plane', pictures without a border. Raises MemoryError where
-    they do not fit after all.
+    int64 [N]. border: 'zero', padding beyond the canvas, 'plane', pictures without a border, or None, as the
+    network was trained. Raises MemoryError where they do not fit after all.
     """
     try:
-        return G.synthesis(ws, canvas=bordered(canvas, border, G.img_resolution), noise_mode=noise_mode,
-                           noise_seed=noise_seed)
+        if border not in (None, G.synthesis.border):
+            canvas = bordered(canvas, border, G.img_resolution)
+        return G.synthesis(ws, canvas=canvas, noise_mode=noise_mode, noise_seed=noise_seed)
     except RuntimeError as error:
         if 'memory' not in str(error):
             raise
         raise MemoryError(str(error).splitlines()[0]) from error
 
 
-def bordered(canvas: Place, border: str, resolution: int) -> Place:
-    """The canvas, or one per sample, with that border; a window has its own."""
-    if border == 'zero' or isinstance(canvas, Window):
-        return canvas
-    canvas = canvas or Canvas.identity(resolution)
-    return Window.whole(canvas if isinstance(canvas, Canvas) else tuple(canvas), border)
-
-
 def render_each(G: torch.nn.Module, ws: torch.Tensor, canvases: Sequence[Canvas], noise_mode: str = 'const',
-                noise_seed: int | torch.Tensor = 0, border: str = 'zero',
+                noise_seed: int | torch.Tensor = 0, border: str | None = None,
                 batch: int = 16) -> list[torch.Tensor]:
     """Pictures [C, H, W] of ws [N, num_ws, w_dim] on a canvas each, of any sizes, in their order.
 

@@ -22,27 +22,28 @@ Box = tuple[int, int, int, int]         # top, left, height, width in output pix
 
 
 def tiles(G: torch.nn.Module, ws: torch.Tensor, canvas: Canvas | None = None, tile: int | None = None,
-          noise_mode: str = 'const', noise_seed: int = 0, border: str = 'zero',
+          noise_mode: str = 'const', noise_seed: int = 0, border: str | None = None,
           window: Box | None = None) -> Iterator[tuple[int, int, torch.Tensor]]:
     """Yields (top, left, pixels [C, h, w]), about [-1, 1], row by row of tiles and from left to right.
 
     ws [1, num_ws, w_dim]. canvas: by default the trained one. tile: side in pixels, by default 1024 (on CUDA
-    512), or the network's halo if that is more. noise_seed: of noise_mode 'anchored'. border: 'zero' as in
-    training, or 'plane', a picture without a border. window: (top, left, height, width), the part of the
-    canvas to draw; top and left of the tiles are counted from its corner. Raises ValueError for a window that
-    is not inside the canvas and a tile smaller than the halo, and MemoryError.
+    512), or the network's halo if that is more. noise_seed: of noise_mode 'anchored'. border: 'zero', padding
+    beyond the canvas, 'plane', a picture without a border, or None, as the network was trained. window: (top,
+    left, height, width), the part of the canvas to draw; top and left of the tiles are counted from its
+    corner. Raises ValueError for a window that is not inside the canvas and a tile smaller than the halo, and
+    MemoryError.
     """
     if len(ws) != 1:
         raise ValueError(f'found the latents of {len(ws)} pictures, expected one: tiles are of a single one')
     canvas, (top, left, height, width) = _request(G, canvas, window)
-    tile = checked_tile(G, tile)
+    tile, border = checked_tile(G, tile), border or G.synthesis.border
     windows = [(y, x, Window(canvas, top + y, left + x, min(tile, height - y), min(tile, width - x), border))
                for y in range(0, height, tile) for x in range(0, width, tile)]
     return ((y, x, rendering.render(G, ws, part, noise_mode, noise_seed)[0]) for y, x, part in windows)
 
 
 def render(G: torch.nn.Module, ws: torch.Tensor, canvas: Canvas | None = None, tile: int | None = None,
-           noise_mode: str = 'const', noise_seed: int = 0, border: str = 'zero',
+           noise_mode: str = 'const', noise_seed: int = 0, border: str | None = None,
            window: Box | None = None) -> torch.Tensor:
     """The picture [C, H, W] on the CPU, about [-1, 1], assembled from its tiles; arguments as of `tiles`."""
     canvas, box = _request(G, canvas, window)

@@ -65,7 +65,7 @@ def test_float32_has_neither_half_precision_nor_a_clamp():
     config = made(cfg='stylegan2', fp32=True)
     assert (config.g_fp16_res, config.d_fp16_res, config.conv_clamp) == (0, 0, None)
     assert not made(cfg='mspe-small').random_shift and made(cfg='mspe-small', random_shift=True).random_shift
-    assert made(cfg='mspe-plus-small').random_shift
+    assert made(cfg='mspe-plus-small').random_shift and made(cfg='mspe-plus-small').border == 'plane'
     assert made().random_margin == 0 and made(random_margin=.5).random_margin == .5
     config = made(cfg='mspe-small')
     assert (config.g_fp16_res, config.d_fp16_res, config.conv_clamp) == (4, 3, 256)
@@ -91,6 +91,7 @@ def test_images_per_pass(options, batch, batch_gpu):
         (dict(cfg='mspe-small', random_shift=True), 'digits-mspe-small-shift'),
         (dict(cfg='mspe-plus-small', random_shift=False), 'digits-mspe-plus-small-noshift'),
         (dict(cfg='mspe-small', random_margin=.25), 'digits-mspe-small-margin0.25'),
+        (dict(cfg='mspe-small', border='plane'), 'digits-mspe-small-plane'),
         (
             dict(cfg='paper256', mirror=True, gamma=0.5, kimg=1000, batch=8, aug='noaug'),
             'digits-mirror-paper256-gamma0.5-kimg1000-batch8-noaug',
@@ -186,6 +187,7 @@ def test_augmentation(options, expected):
         (dict(batch=6), '--batch=6: gives 6 images per pass, expected a multiple of 4'),
         (dict(batch_gpu=-1), '--batch-gpu=-1: expected at least 1'),
         (dict(random_margin=1.5), '--random-margin=1.5: expected a part of the pictures, 0 to 1'),
+        (dict(cfg='mspe-plus-small', random_margin=.5), '--random-margin=0.5: found --border=plane'),
         (dict(gpus=3), '--gpus=3: expected a power of two'),
         (dict(gpus=4, batch=30), '--batch=30: expected a multiple of --gpus=4'),
         (dict(metrics=('fid50k_full', 'fid50')), '--metrics=fid50 is not a metric; did you mean fid50k'),

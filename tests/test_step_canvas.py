@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from stylegan2_mspe import config, networks, rendering
+from stylegan2_mspe import config, networks
+from stylegan2_mspe.pe import bordered
 from stylegan2_mspe.step_canvas import SHIFTED, StepCanvas, step_canvas
 from tests import tiny
 from tests.golden import fill
@@ -93,7 +94,7 @@ def test_a_part_of_the_pictures_is_drawn_without_a_border(size, shift):
         pictures = step.draw(G.synthesis, ws)
         for part, border in ((slice(0, count), 'plane'), (slice(count, None), 'zero')):
             if len(ws[part]):
-                place = rendering.bordered(step.canvas, border, 16)
+                place = bordered(step.canvas, border, 16)
                 expected = step.back(G.synthesis(ws[part], canvas=place))
                 assert (pictures[part] - expected).abs().max() < 1e-12 * expected.std()
     assert drawn(3, random_margin=.25) == [StepCanvas(16, 16, (0, 0), .25)] * 3
@@ -102,5 +103,6 @@ def test_a_part_of_the_pictures_is_drawn_without_a_border(size, shift):
 
 
 def test_the_preset_shifts():
-    assert config.PRESETS['mspe-plus-small'] == config.PRESETS['mspe-small']._replace(shift=True)
+    assert config.PRESETS['mspe-plus-small'] == config.PRESETS['mspe-small']._replace(
+        shift=True, border='plane')
     assert [name for name, row in config.PRESETS.items() if row.shift] == ['mspe-plus-small']

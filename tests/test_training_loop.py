@@ -173,7 +173,7 @@ def test_frozen_layers_keep_their_weights(data):
 
 
 @pytest.mark.parametrize('wish', [dict(random_resize=(12, 24)), dict(random_shift=True),
-                                  dict(random_margin=.5)])
+                                  dict(random_margin=.5), dict(random_shift=True, border='plane')])
 def test_steps_on_other_canvases_train(data, wish):
     training = build(data, **wish)
     before = weights(training, 'G')

@@ -35,6 +35,8 @@ from tools import cli, training
 @click.option('--cmax', type=int, metavar='N', help="... but at most cmax  [default: the preset's]")
 @click.option('--map-depth', type=int, metavar='N',
               help="Layers of the mapping network  [default: the preset's]")
+@click.option('--border', type=click.Choice(['zero', 'plane']), help='Beyond the pictures of G: zeros, or the '
+              "world going on, so that nothing tells where they end  [default: the preset's]")
 @click.option('--random-resize', type=cli.ListType(int, 'sizes'), metavar='SIZES',
               help='Draw each step at one of these sizes, such as 256,320,384,448,512')
 @click.option('--random-shift', type=bool, metavar='BOOL', help='Move the content at most steps, by whole '

@@ -4,6 +4,7 @@ from .canvas import Axis, Canvas, Coordinates, Piece
 from .encodings import Separable, cartesian, learned_constant, sinusoidal
 from .injection import (
     Place,
+    bordered,
     cells,
     check_options,
     check_place,

@@ -21,6 +21,22 @@ from .window import Patch, Window
 Place = Canvas | Sequence[Canvas] | Window | Patch | Mapping[int, tuple[torch.Tensor, ...]] | None
 
 
+def bordered(place: Place, border: str, img_resolution: int) -> Place:
+    """The canvas, or one per sample, with that border; a window has its own. None is the trained picture,
+    which on a plane goes round: beyond it is its other side.
+
+    Raises ValueError for an unknown border, and for coordinates, which do not say how they go on.
+    """
+    if isinstance(place, Window):
+        return place
+    if isinstance(place, Mapping):
+        raise ValueError(f'coordinates of every level on a border {border!r}: expected a canvas or a window')
+    canvases = _canvases(place, img_resolution)
+    if place is None and border == 'plane':
+        canvases = (canvases[0].wrapped(True),)
+    return Window.whole(canvases[0] if len(canvases) == 1 else canvases, border)
+
+
 def coordinates(place: Place, resolution: int, img_resolution: int, coarsest: int = 4) -> Coordinates:
     """Level coordinates of the level trained at `resolution`, for a network trained at img_resolution pixels.
 

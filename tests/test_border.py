@@ -1,0 +1,75 @@
+"""Networks that know no padding: what they draw everywhere, and that every way of drawing knows it of them."""
+
+import pytest
+import torch
+
+from stylegan2_mspe import legacy, network_safetensors, networks, rendering, streaming
+from stylegan2_mspe.large_picture import Look, describe
+from stylegan2_mspe.pe import Canvas, Window
+from tests.golden import fill
+
+IDENTITY = Canvas.identity(16)
+CANVASES = [IDENTITY.wrapped(True), IDENTITY.shifted(2.5, -3), IDENTITY.extended(0, 5, 3, 0),
+            IDENTITY.resized(24, 19)]
+
+
+def make(border, pe='mspe'):
+    own = {} if border == 'zero' else dict(border=border)
+    return fill(networks.Generator(8, 0, 8, 16, 3, mapping_kwargs=dict(num_layers=2), synthesis_kwargs=dict(
+        channel_base=128, channel_max=8, pe=pe, **own))).double().eval()
+
+
+def latents(G, count=2):
+    return G.mapping(torch.randn([count, 8], generator=torch.Generator().manual_seed(1)), None)
+
+
+@pytest.mark.parametrize('pe', ['mspe', 'none'])
+def test_it_draws_what_its_padded_twin_draws_on_planes(pe):
+    plane, zero = make('plane', pe), make('zero', pe)
+    ws = latents(plane)
+    for canvas in [None, CANVASES, *CANVASES]:
+        places = tuple(canvas[:2]) if isinstance(canvas, list) else canvas or IDENTITY.wrapped(True)
+        asked = list(places) if isinstance(places, tuple) else canvas
+        expected = zero.synthesis(ws, noise_mode='anchored', canvas=Window.whole(places, 'plane'))
+        found = plane.synthesis(ws, noise_mode='anchored', canvas=asked)
+        assert (found - expected).abs().max() <= 1e-12 * expected.std()
+        padded = rendering.render(plane, ws, asked, 'anchored', border='zero')
+        expected = rendering.render(zero, ws, asked, 'anchored')
+        assert (padded - expected).abs().max() <= 1e-12 * expected.std()
+        assert (padded - found).abs().max() > .01 * expected.std()
+
+
+def test_round_the_trained_picture_a_quarter_is_rolled():
+    G = make('plane')
+    ws = latents(G)
+    still = rendering.render(G, ws, None, 'none')
+    moved = rendering.render(G, ws, IDENTITY.shifted(4, -8), 'none')
+    assert (moved - still.roll((4, -8), (2, 3))).abs().max() < 1e-10 * still.std()
+
+
+def test_tiles_are_the_whole():
+    G = make('plane')
+    ws, canvas = latents(G, 1), IDENTITY.extended(0, 21, 9, 8)
+    whole = rendering.render(G, ws, canvas)[0]
+    assert (streaming.render(G, ws, canvas, tile=16) - whole).abs().max() <= 1e-12 * whole.std()
+    recipe = lambda border: describe(G, ws, canvas, Look(border=border), 16)
+    assert recipe(None) == recipe('plane') != recipe('zero')
+
+
+def test_files_keep_it(tmp_path):
+    G = make('plane').float()
+    expected = rendering.render(G, latents(G))
+    legacy.save_network_pkl(tmp_path / 'a.pkl', G=G, D=None, G_ema=G, training_set_kwargs=None)
+    network_safetensors.save_safetensors(tmp_path / 'a.safetensors', dict(G_ema=G))
+    for found in (legacy.load_network_pkl(tmp_path / 'a.pkl')['G_ema'],
+                  network_safetensors.load_safetensors(tmp_path / 'a.safetensors')['G_ema']):
+        assert torch.equal(rendering.render(found, latents(found)), expected)
+
+
+def test_what_it_can_not_draw():
+    G = make('plane')
+    levels = {resolution: tuple(IDENTITY.coordinates(resolution)) for resolution in (4, 8, 16)}
+    with pytest.raises(ValueError, match='coordinates of every level on a border .*expected a canvas'):
+        G.synthesis(latents(G), canvas=levels)
+    with pytest.raises(ValueError, match="a border 'round': expected zero or plane"):
+        make('round')
