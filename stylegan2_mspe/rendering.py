@@ -93,7 +93,7 @@ def render(G: torch.nn.Module, ws: torch.Tensor, canvas: Place = None, noise_mod
     network was trained. Raises MemoryError where they do not fit after all.
     """
     try:
-        if border not in (None, G.synthesis.border):
+        if border is not None and border != G.synthesis.border:
             canvas = bordered(canvas, border, G.img_resolution)
         return G.synthesis(ws, canvas=canvas, noise_mode=noise_mode, noise_seed=noise_seed)
     except RuntimeError as error:

@@ -93,7 +93,7 @@ def extend(G, ws, R) -> Image.Image:
 
 def plane(G, ws, R) -> Image.Image:
     """The border of training against a picture without one, and how anchored noise moves with a shift."""
-    asked = {'--border=zero': dict(), '--border=plane': dict(border='plane'),
+    asked = {'--border=zero': dict(border='zero'), '--border=plane': dict(border='plane'),
              'plane, anchored noise': PLANE, f'... --shift={R // 4}': PLANE,
              'difference to the rolled one': None}
     rows = []

@@ -33,6 +33,7 @@ class Painter(torch.nn.Module):
         y = torch.stack([each.y for each in coordinates]).expand(len(ws), R)
         x = torch.stack([each.x for each in coordinates]).expand(len(ws), R)
         return self.paint(y[:, :, None], x[:, None, :])[:, None].expand(-1, 3, -1, -1)
+    synthesis.border = 'zero'
 
 
 def waves(y, x):
