@@ -9,7 +9,7 @@ import dataclasses
 
 import torch
 
-from stylegan2_mspe.pe import Canvas
+from stylegan2_mspe.pe import Canvas, Coordinates
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,16 +46,40 @@ class Place:
         """
         result, resolution = {}, coarsest
         while resolution <= self.resolution:
-            result[resolution] = (*(self.vector(axis, resolution, coarsest) for axis in (0, 1)), self.wraps)
+            result[resolution] = tuple(self.coordinates(resolution, coarsest))
             resolution *= 2
         return result
 
-    def vector(self, axis: int, resolution: int, coarsest: int = 4) -> torch.Tensor:
-        """Encoding coordinates [N, cells] of the level trained at `resolution`, along one axis (0: rows)."""
-        cell = self.resolution / resolution
+    @property
+    def height(self) -> int:
+        return self.size[0]
+
+    @property
+    def width(self) -> int:
+        return self.size[1]
+
+    def cells(self, resolution: int, coarsest: int = 4) -> tuple[int, int]:
+        """Height and width of the level trained at `resolution`."""
         pixels = self.resolution // coarsest
-        count = -(-self.size[axis] // pixels) * resolution // coarsest
-        centres = torch.arange(count, dtype=torch.float64, device=self.shift.device)
+        return tuple(-(-length // pixels) * resolution // coarsest for length in self.size)
+
+    def coordinates(self, resolution: int, coarsest: int = 4, spans=None) -> Coordinates:
+        """As of a canvas, but with gradients: y [N, H], x [N, W] of all cells, or of spans of (rows, columns).
+
+        With this and its size a place can be drawn as a `pe.Window`, without a border.
+        """
+        spans = spans or [None, None]
+        return Coordinates(*(self.vector(axis, resolution, coarsest, span) for axis, span in enumerate(spans)),
+                           self.wraps)
+
+    def vector(self, axis: int, resolution: int, coarsest: int = 4, span=None) -> torch.Tensor:
+        """Encoding coordinates [N, cells] of the level trained at `resolution`, along one axis (0: rows).
+
+        span: (first, end) of the cells, also beyond the canvas; None: its own.
+        """
+        cell = self.resolution / resolution
+        first, end = span or (0, self.cells(resolution, coarsest)[axis])
+        centres = torch.arange(first, end, dtype=torch.float64, device=self.shift.device)
         centres = (centres + 0.5) * cell - self.origin[axis]
         world = centres / self.zoom - self.shift[:, axis:axis + 1]
         if self.wraps[axis]:

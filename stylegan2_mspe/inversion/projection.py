@@ -13,6 +13,7 @@ from stylegan2_mspe.inversion import noise as noise_maps
 from stylegan2_mspe.inversion.latents import Latents
 from stylegan2_mspe.inversion.losses import Loss
 from stylegan2_mspe.inversion.place import Place
+from stylegan2_mspe.pe import Window
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -73,8 +74,7 @@ def draw(G: torch.nn.Module, ws: torch.Tensor, place: Place, *, maps: noise_maps
     smaller than that, in world pixels, are faded in proportion. Samples share one convolution of scaled
     activations, for the gradient of scaled weights would cost as much as all the rest.
     """
-    options = dict(canvas=place.canvas() if fixed else place.levels(), noise_mode=noise_mode,
-                   fused_modconv=False)
+    options = dict(canvas=what_is_drawn(G, place, fixed), noise_mode=noise_mode, fused_modconv=False)
     fainter = faded(G.synthesis, finest)
     with noise_maps.injected(G.synthesis, maps):
         if fainter:
@@ -82,6 +82,16 @@ def draw(G: torch.nn.Module, ws: torch.Tensor, place: Place, *, maps: noise_maps
         else:       # that call takes a tenth of the time of a small network
             pictures = G.synthesis(ws, **options)
     return pictures[:, :, :place.size[0], :place.size[1]]
+
+
+def what_is_drawn(G: torch.nn.Module, place: Place, fixed: bool):
+    """The place as a network takes it: a canvas where no gradient is wanted, else coordinates, which know no
+    border, or a window of them for a network that has none.
+    """
+    border = G.synthesis.border
+    if fixed:
+        return place.canvas() if border == 'zero' else place.canvases()
+    return place.levels() if border == 'zero' else Window.whole(place, border)
 
 
 def faded(synthesis: torch.nn.Module, finest: float) -> dict[str, torch.Tensor]:

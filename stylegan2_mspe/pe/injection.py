@@ -80,7 +80,7 @@ def encode(place: Place, name: str, channels: int, resolution: int, img_resoluti
 
     Evaluated in float64 and rounded once to `dtype`; kept for the next call unless the place is tensors.
     """
-    if isinstance(place, Mapping):
+    if _of_tensors(place):
         where = coordinates(place, resolution, img_resolution, coarsest)
         return _cast(get_encoding(name)(where, channels, resolution, **options), dtype, device)
     if place is not None and not isinstance(place, Patch):      # None needs no canvas to be looked up
@@ -139,6 +139,12 @@ def _encode_once(place, name, channels, resolution, img_resolution, options, dty
     with torch.inference_mode(False), torch.no_grad():
         where = coordinates(place, resolution, img_resolution, coarsest)
         return _cast(get_encoding(name)(where, channels, resolution, **dict(options)), dtype, device)
+
+
+def _of_tensors(place: Place) -> bool:
+    """Whether its coordinates may require gradients, or change: all but canvases."""
+    return isinstance(place, Mapping) or (
+        isinstance(place, Patch) and not isinstance(place.window.canvas, Canvas | tuple))
 
 
 def _cast(encoding: Separable | torch.Tensor, dtype: torch.dtype,

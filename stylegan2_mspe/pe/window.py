@@ -27,7 +27,7 @@ class Window:
     border: 'zero' = beyond the canvas are zeros, as in training; 'plane' = the canvas goes on for ever, so
     that no padding is seen. Raises ValueError for a box that is not inside the canvas.
     """
-    canvas: Canvas | tuple[Canvas, ...]     # or one per sample, alike in size
+    canvas: Canvas | tuple[Canvas, ...]     # or one per sample, alike in size; or what answers like one
     top: int
     left: int
     height: int
@@ -52,7 +52,7 @@ class Window:
 
     @property
     def canvases(self) -> tuple[Canvas, ...]:
-        return (self.canvas,) if isinstance(self.canvas, Canvas) else self.canvas
+        return self.canvas if isinstance(self.canvas, tuple) else (self.canvas,)
 
     def patch(self, img_resolution: int) -> 'Patch':
         """The window itself, at the finest level of a network trained at img_resolution pixels.
@@ -105,9 +105,9 @@ class Patch:
     def coordinates(self) -> Coordinates:
         """Encoding coordinates (float64) of these cells: [H] and [W], or [N, ...] of a canvas per sample."""
         spans = (self.rows, self.cols)
-        if isinstance(self.window.canvas, Canvas):
-            return self.window.canvas.coordinates(self.resolution, spans=spans)
-        return stacked_coordinates(self.window.canvas, self.resolution, spans=spans)
+        if isinstance(self.window.canvas, tuple):
+            return stacked_coordinates(self.window.canvas, self.resolution, spans=spans)
+        return self.window.canvas.coordinates(self.resolution, spans=spans)
 
     def _limited(self, resolution: int, spans: list[Span]) -> 'Patch':
         if self.window.border == 'zero':

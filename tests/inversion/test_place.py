@@ -39,13 +39,31 @@ def test_the_meaning_of_shift_and_zoom_by_hand():
 @pytest.mark.parametrize('pe', ['none', 'mspe'])
 @pytest.mark.parametrize('wraps', [(True, True), (False, False)])
 @pytest.mark.parametrize('size', [(16, 16), (22, 13)])
-def test_pictures_of_tensors_are_those_of_canvases(pe, wraps, size):
+@pytest.mark.parametrize('border', ['zero', 'plane'])
+def test_pictures_of_tensors_are_those_of_canvases(pe, wraps, size, border):
     G = make_generator(pe=pe).double()
+    G.synthesis.border = border
     ws = G.mapping(torch.randn(2, 8, generator=torch.Generator().manual_seed(0)), None)
     place = place_at(G, (2.3, -1.1), (0.0, 30.0), zoom=1.3, size=size, wraps=wraps)
     fixed, free = draw(G, ws, place, fixed=True), draw(G, ws, place)
     assert fixed.shape == (2, 3, *size)
     torch.testing.assert_close(free, fixed, rtol=0, atol=1e-9 * float(fixed.std()))
+
+
+@pytest.mark.parametrize('border', ['zero', 'plane'])
+def test_the_gradient_of_a_place_is_how_the_picture_changes(border):
+    G = make_generator().double()
+    G.synthesis.border = border
+    ws = G.mapping(torch.randn(1, 8, generator=torch.Generator().manual_seed(0)), None)
+    weights = torch.randn(1, 3, 16, 16, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+    def value(shift, zoom):
+        place = place_at(G, (0, 0)).with_values(shift, zoom)
+        return (draw(G, ws, place) * weights).sum()
+
+    where = (torch.tensor([[2.3, -1.7]], dtype=torch.float64, requires_grad=True),
+             torch.tensor([[1.2]], dtype=torch.float64, requires_grad=True))
+    assert torch.autograd.gradcheck(value, where, eps=1e-6, rtol=1e-4)
 
 
 def test_places_that_are_alike_share_a_canvas():
