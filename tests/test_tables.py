@@ -156,5 +156,5 @@ def test_eqt_command(calculated, tmp_path):
     output, numbers = reproduced(tmp_path, 'eqt', '--network=mspe=a.pkl', '--data=demo', '--thousands=1')
     assert [metric for _, metric, _, _ in calculated[0]] == ['eqt1k_int', 'eqt1k_frac', 'fid1k']
     assert list(numbers['rows'][0].values()) == ['mspe', 0.7, 0.4, 0.7, 0.4, 30]
-    assert 'Not settled: training with random shifts' in output and '| mspe | 0.70 | 0.70 | 0.40 |' in output
+    assert 'Not settled: training without a border' in output and '| mspe | 0.70 | 0.70 | 0.40 |' in output
     assert Image.open(tmp_path / 'eqt.png').width > 4 * 128

@@ -1,7 +1,7 @@
 """How far networks are from being indifferent to place: EQ-T, round the circle and on a plane.
 
 Round the circle, as the paper shifts, zero padding still says where the border is; on a plane it says
-nothing. The difference of the two is what padding leaks, and what random shifts in training should close.
+nothing. The difference of the two is what padding leaks; a network trained without it should have none.
 """
 
 import dataclasses
@@ -51,7 +51,7 @@ def claims(rows: Sequence[Row], qualities: dict[str, Quality] | None) -> list[Cl
     """What is asked of the paper's network and of what should be better. qualities: of networks of digits."""
     by_name = {row.network: row for row in rows}
     found = [good_networks(qualities)] if qualities else []
-    texts = (f'training with random shifts makes MS-PE at least {LEAD} dB more equivariant (whole pixels, '
+    texts = (f'training without a border makes MS-PE at least {LEAD} dB more equivariant (whole pixels, '
              'round the circle)', f'at about the same FID (at most {AS_GOOD - 1:.0%} above)')
     labels = ['mspe-plus', 'mspe']
     if not set(labels) <= by_name.keys():

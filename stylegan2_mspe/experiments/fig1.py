@@ -102,7 +102,7 @@ def claims(fates: Sequence[Fate], qualities: dict[str, quality.Quality]) -> list
               lambda ours: ours > MOST),
              ("more of MS-PE's digits move than of the baseline's", ['mspe', 'baseline'],
               lambda ours, theirs: ours > theirs),
-             ('training with random shifts makes that more, which is asked here', ['mspe-plus', 'mspe'],
+             ('training without a border makes that more, which is asked here', ['mspe-plus', 'mspe'],
               lambda plus, ours: plus > ours))
     found = []
     for text, labels, holds in asked:

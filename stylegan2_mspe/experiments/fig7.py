@@ -40,7 +40,7 @@ def claims(found: Sequence[kept.Kept], qualities: dict[str, Quality]) -> list[Cl
                       whole, qualities),
             kept.more("between cells more of MS-PE's digits do than of the baseline's", found, 'mspe',
                       ['baseline'], between, qualities),
-            kept.more('training with random shifts makes that more', found, 'mspe-plus', ['mspe'],
+            kept.more('training without a border makes that more', found, 'mspe-plus', ['mspe'],
                       [*whole, *between], qualities)]
 
 
