@@ -5,6 +5,7 @@ root of their mean squared distance from it.
 """
 
 import dataclasses
+import functools
 
 import numpy as np
 import torch
@@ -19,6 +20,18 @@ class Statistics:
     std: float                  # root of the mean squared distance from the mean
     z: torch.Tensor             # [M, z_dim] that they were made of
     w: torch.Tensor             # [M, w_dim]
+
+    def rarity(self, w: torch.Tensor) -> torch.Tensor:
+        """How far w [N, w_dim] is from what is usual: the mean square of its coordinates along the principal
+        axes of the samples, in their deviations; about 1 for a sample. [N].
+        """
+        return ((w - self.mean) @ self.whitening).square().mean(dim=1)
+
+    @functools.cached_property
+    def whitening(self) -> torch.Tensor:
+        """[w_dim, w_dim]: the principal axes, each over its deviation, none below 3 % of the largest."""
+        variances, axes = torch.linalg.eigh(torch.cov(self.w.double().t()))
+        return (axes / variances.clamp(min=1e-3 * variances[-1]).sqrt()).to(self.w.dtype)
 
 
 @torch.no_grad()

@@ -34,6 +34,7 @@ class Stage:
     starts: int = 4                 # ... and how many pairs of place and latent that leaves
     steps: int
     widths: tuple[float, ...]       # of the filters, as shares of the trained side, the finest last
+    pull: float = 0.1               # towards latents as usual as samples are
 
     @property
     def finest(self) -> float:
@@ -45,7 +46,7 @@ class Stage:
 STAGES = (Stage(places=4, latents=64, starts=4, steps=25, widths=(1 / 20,)),
           Stage(places=1, latents=128, starts=4, steps=15, widths=(1 / 20, 1 / 40)),
           Stage(places=2, steps=25, widths=(1 / 20, 1 / 40)),
-          Stage(places=1, steps=40, widths=(1 / 20, 1 / 40, 1 / 80)))
+          Stage(places=1, steps=40, widths=(1 / 20, 1 / 40, 1 / 80), pull=0.03))
 
 Progress = Callable[[Sequence], Iterable]
 Advance = Callable[[], object]      # to be called when a piece of the work is done
@@ -172,7 +173,7 @@ def find_places(G: torch.nn.Module, targets: torch.Tensor, known: Statistics, st
         ws, place = ws[kept], place[kept]
         if stage.latents:
             ws, place = try_latents(G, targets, ws, place, known.w[:stage.latents], stage, advance)
-        ws, place, losses = descend(G, targets, ws, place, find, stage, advance)
+        ws, place, losses = descend(G, targets, ws, place, find, stage, known, advance)
     kept = choose(losses, 1)
     return place[kept], ws[kept]
 
@@ -204,7 +205,7 @@ def try_latents(G: torch.nn.Module, targets: torch.Tensor, ws: torch.Tensor, pla
 
 
 def descend(G: torch.nn.Module, targets: torch.Tensor, ws: torch.Tensor, place: Place,
-            find: tuple[str, ...], stage: Stage,
+            find: tuple[str, ...], stage: Stage, known: Statistics,
             advance: Advance = lambda: None) -> tuple[torch.Tensor, Place, torch.Tensor]:
     """The steps of a stage, for K starts ws [N·K, num_ws, w_dim] of each target: what was best, and its
     losses [N, K].
@@ -213,8 +214,12 @@ def descend(G: torch.nn.Module, targets: torch.Tensor, ws: torch.Tensor, place: 
     each = targets.repeat_interleave(len(ws) // len(targets), dim=0)
     recipe = Recipe(steps=stage.steps, lr=LATENT_RATE, place_lr=stage.finest * PLACE_RATE, latent_noise=0,
                     ramp_up=0, ramp_down=0.5)
-    projection = Projection(G, distance_from(each, widths), start_from_w(G, 'w', ws), place, recipe=recipe,
-                            find=find, finest=widths[-1])
+    distance, latents = distance_from(each, widths), start_from_w(G, 'w', ws)
+
+    def loss(pictures: torch.Tensor) -> torch.Tensor:
+        return distance(pictures) + stage.pull * known.rarity(latents.values[:, 0])
+
+    projection = Projection(G, loss, latents, place, recipe=recipe, find=find, finest=widths[-1])
     for _ in range(stage.steps):
         projection.step()
         advance()
