@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import unittest.mock
 
 import pytest
 import torch
@@ -53,10 +54,11 @@ def two(data, tmp_path_factory):
     run = run_config(data)
     together.train(dataclasses.replace(run, kimg=.032), folder / 'one-two')
     together.train(run, folder / 'one')
-    os.environ['MSPE_DETECTORS'] = str(scripted.folder())
     configs = {name: config(data, **changes) for name, changes in CONFIGS.items()}
-    distributed.launch(2, together.all_jobs, str(folder), configs, run, str(folder / 'one-two'), KINDS)
-    return folder
+    own = dict(MSPE_DETECTORS=str(scripted.folder()), DNNLIB_CACHE_DIR=str(folder / 'cache'))
+    with unittest.mock.patch.dict(os.environ, own):     # which the processes inherit
+        distributed.launch(2, together.all_jobs, str(folder), configs, run, str(folder / 'one-two'), KINDS)
+        yield folder
 
 
 def relative(found, expected):
@@ -134,8 +136,9 @@ def test_the_signs_of_all_processes_move_p(two, data, tmp_path):
     assert float(state['values']['pl_mean']) == pytest.approx(float(training.loss.pl_mean), rel=1e-3)
 
 
-def test_metrics_of_two_processes_are_those_of_one(two, data, tmp_path):
-    expected = together.measured(run_config(data), str(tmp_path))
+def test_metrics_of_two_processes_are_those_of_one(two, data, tmp_path, monkeypatch):
+    monkeypatch.setenv('DNNLIB_CACHE_DIR', str(tmp_path))
+    expected = together.measured(run_config(data))
     for rank in range(2):
         found = torch.load(two / f'measured-{rank}.pt')
         assert found.keys() == expected.keys()

@@ -43,6 +43,7 @@ def run(folder, tmp_path, monkeypatch):
     """run(options) → (names of the files written, text printed)"""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv('DNNLIB_CACHE_DIR', str(tmp_path / 'cache'))
+    monkeypatch.delenv('MSPE_DETECTORS', raising=False)
     monkeypatch.setattr(video, 'find_ffmpeg', lambda: None)
 
     def run(*arguments, target='a0.png', network='a.pkl', steps=3, code=0):
