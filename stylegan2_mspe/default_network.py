@@ -8,7 +8,7 @@ import re
 from stylegan2_mspe import run_folder
 
 BUNDLED = pathlib.Path(__file__).parent / 'pretrained'
-PREFERRED = 'mspe-small-colormnist.pkl'
+PREFERRED = 'mspe-plus-small-colormnist.pkl'
 ROLES = {   # of networks in the box that were trained alike on Color-MNIST, for the paper's comparisons
     'baseline': 'baseline-small-colormnist.pkl',
     'sspe': 'sspe-small-colormnist.pkl',

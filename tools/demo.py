@@ -50,7 +50,7 @@ class TimeIsUp(Exception):
 
 
 def train_for(seconds: float, network: str, runs: str = RUNS, **options) -> str:
-    """Trains as `train.py --cfg=mspe-small --data=demo --resume=network` does, but for so long; the run
+    """Trains as `train.py --cfg=mspe-plus-small --data=demo --resume=network` does, but for so long; the run
     folder.
 
     It leaves a snapshot and a state, so `train.py --resume=latest` goes on to the preset's length. `options`
@@ -62,7 +62,7 @@ def train_for(seconds: float, network: str, runs: str = RUNS, **options) -> str:
     from tools.training import record, resolve
 
     end = time.monotonic() + seconds
-    options = dict(cfg='mspe-small', data='demo', resume=str(network), metrics=(), **options)
+    options = dict(cfg='mspe-plus-small', data='demo', resume=str(network), metrics=(), **options)
     config = resolve(train.PROGRAM, options)
     training = train.build(config)
     run_dir = run_folder.create(runs, config.desc)

@@ -25,7 +25,7 @@ SMALL = dict(cbase=512, cmax=8, batch=4, workers=1)
 def network(tmp_path_factory):
     path = tmp_path_factory.mktemp('network') / 'a.pkl'
     data = options.DatasetInfo(name='demo', size=100, channels=3, resolution=64, label_dim=0)
-    made = options.resolve(dict(cfg='mspe-small', data='demo', **SMALL), data)
+    made = options.resolve(dict(cfg='mspe-plus-small', data='demo', **SMALL), data)
     G = fill(networks.Generator(**config.generator_kwargs(made)))
     D = fill(networks.Discriminator(**config.discriminator_kwargs(made)))
     legacy.save_network_pkl(path, G=G, D=D, G_ema=G, training_set_kwargs=made.training_set_kwargs)
@@ -37,12 +37,12 @@ def test_a_training_that_lasts_so_long(network, tmp_path, monkeypatch, capsys):
     start = time.monotonic()
     run = pathlib.Path(demo.train_for(4, network, runs=str(tmp_path), **SMALL))
     assert 4 < time.monotonic() - start < 300       # it ends by itself, on a busy machine too
-    assert run.name.startswith('00000-demo-mspe-small-batch4') and '-resumecustom' in run.name
+    assert run.name.startswith('00000-demo-mspe-plus-small-batch4') and '-resumecustom' in run.name
     assert {'fakes_init.png', 'network-snapshot-000000.pkl', 'training_options.json', 'log.txt'} <= {
         path.name for path in run.iterdir()}
     trained = legacy.load_network_pkl(run / 'network-snapshot-000000.pkl')
     state = checkpoint.newest_state(str(run))
-    assert state['values']['progress']['nimg'] >= 8
+    assert state['values']['progress']['nimg'] >= 4      # a step, however busy the machine
     before, after = (legacy.load_network_pkl(path)['G_ema'].synthesis.b64.conv1.weight
                      for path in (network, run / 'network-snapshot-000000.pkl'))
     assert 0 < (before - after).abs().max() < 0.5 < before.std()           # it went on from the network
@@ -52,7 +52,7 @@ def test_a_training_that_lasts_so_long(network, tmp_path, monkeypatch, capsys):
     given = recorded.pop(training.GIVEN)
     before = config.TrainingConfig.from_json(recorded)
     again = training.changed_config(train.PROGRAM, before, given, {}, str(run))
-    assert again.kimg == config.PRESETS['mspe-small'].kimg      # train.py --resume=latest goes on to there
+    assert again.kimg == config.PRESETS['mspe-plus-small'].kimg      # train.py --resume=latest goes on to there
 
 
 def test_the_picture_and_the_table(network, tmp_path, capsys):
