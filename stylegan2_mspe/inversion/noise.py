@@ -5,6 +5,7 @@ canvas; kept from carrying the picture by a penalty on what neighbours have in c
 """
 
 import contextlib
+import functools
 from collections.abc import Iterator
 
 import numpy as np
@@ -44,12 +45,22 @@ def injected(synthesis: torch.nn.Module, maps: Maps | None) -> Iterator[None]:
     """Inside, the layers take these maps, times their strengths, for their noise."""
     layers = noise_layers(synthesis) if maps else {}
     for name, layer in layers.items():
-        layer.noise = lambda *_, map=maps[name], strength=layer.noise_strength, **__: map * strength
+        layer.noise = functools.partial(_of_map, maps[name], layer.noise_strength)
     try:
         yield
     finally:
         for layer in layers.values():
             del layer.noise
+
+
+def _of_map(map: torch.Tensor, strength: torch.Tensor, mode: str, count: int, height: int, width: int,
+            place=None, seed=0) -> torch.Tensor:
+    """In place of SynthesisLayer.noise. Past its edges, which a window sees, a map goes on periodically."""
+    if isinstance(place, pe.Patch):
+        rows, cols = (torch.arange(*span, device=map.device) % length
+                      for span, length in zip((place.rows, place.cols), map.shape[2:]))
+        map = map[:, :, rows][:, :, :, cols]
+    return map * strength
 
 
 def penalty(maps: Maps) -> torch.Tensor:

@@ -23,7 +23,9 @@ def test_every_layer_has_a_map_of_the_size_of_its_level(G):
     assert all(torch.equal(maps[name], again[name]) and maps[name].requires_grad for name in maps)
 
 
-def test_the_layers_take_the_maps_and_forget_them(G):
+@pytest.mark.parametrize('border', ['zero', 'plane'])
+def test_the_layers_take_the_maps_and_forget_them(G, border, monkeypatch):
+    monkeypatch.setattr(G.synthesis, 'border', border)
     ws = G.mapping(torch.randn(2, 8, generator=torch.Generator().manual_seed(0)), None)
     place = place_at(G, (0, 0), (0, 0))
     stored = {name: layer.noise_const.expand(2, 1, -1, -1)

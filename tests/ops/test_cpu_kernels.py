@@ -200,3 +200,8 @@ def test_a_failing_compiler_leaves_nothing_behind(monkeypatch, tmp_path):
     with pytest.raises(OSError, match='line 1: no'):
         native.build()
     assert [path for path in (tmp_path / 'cache').rglob('*') if path.is_file()] == []
+
+
+def test_noise_of_another_size_is_not_read():
+    with pytest.raises(AssertionError, match='4, 6.*4, 8'):
+        ops.epilogue(torch.zeros([2, 16, 4, 8]), noise=torch.zeros([2, 1, 4, 6]))
