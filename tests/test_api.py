@@ -20,8 +20,8 @@ def test_the_three_lines_do_what_they_say():
     assert picture.shape == (3, 64, 192) and (canvas.height, canvas.width) == (64, 192)
     expected = rendering.render(G, rendering.seed_ws(G, [3]), canvas)[0]
     assert (picture - expected).abs().max() < 1e-5 * expected.std()
-    plane = mspe.render(G, canvas, seed=3, border='plane', window=(0, 0, 8, 9))
-    assert plane.shape == (3, 8, 9) and not torch.allclose(plane, picture[:, :8, :9], atol=1e-2)
+    padded = mspe.render(G, canvas, seed=3, border='zero', window=(0, 0, 8, 9))
+    assert padded.shape == (3, 8, 9) and not torch.allclose(padded, picture[:, :8, :9], atol=1e-2)
 
 
 def test_the_package_is_imported_without_torch():
