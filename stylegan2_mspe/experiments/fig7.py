@@ -34,14 +34,8 @@ def views(resolution: int) -> dict[str, View]:
 
 
 def claims(found: Sequence[kept.Kept], qualities: dict[str, Quality]) -> list[Claim]:
-    """What the figure shows of MS-PE; and that it is its doing, which is asked here."""
-    whole, between = kept.whole_and_between(found)
-    return [kept.most("most of MS-PE's digits stay what they are in every copy (Fig. 7)", found, 'mspe',
-                      whole, qualities),
-            kept.more("between cells more of MS-PE's digits do than of the baseline's", found, 'mspe',
-                      ['baseline'], between, qualities),
-            kept.more('training without a border makes that more', found, 'mspe-plus', ['mspe'],
-                      [*whole, *between], qualities)]
+    return kept.claims("most of MS-PE's digits stay what they are in every copy (Fig. 7)", found,
+                       qualities)
 
 
 def picture(networks: Mapping[str, torch.nn.Module]) -> Image.Image:

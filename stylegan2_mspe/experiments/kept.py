@@ -71,6 +71,16 @@ def whole_and_between(found: Sequence[Kept]) -> tuple[list[str], list[str]]:
             [view for view in views if view.endswith(BETWEEN)])
 
 
+def claims(text: str, found: Sequence[Kept], qualities: dict[str, Quality]) -> list[Claim]:
+    """What a figure shows of MS-PE (text); and that it is its doing, which is asked here."""
+    whole, between = whole_and_between(found)
+    return [most(text, found, 'mspe', whole, qualities),
+            more("between cells more of MS-PE's digits do than of the baseline's", found, 'mspe', ['baseline'],
+                 between, qualities),
+            more('training without a border makes that more', found, 'mspe-plus', ['mspe'],
+                 [*whole, *between], qualities)]
+
+
 def most(text: str, found: Sequence[Kept], network: str, views: Sequence[str],
          qualities: dict[str, Quality]) -> Claim:
     """That more than half of a network's digits keep their class in every box of these views."""
