@@ -47,7 +47,7 @@ class DiffusionConfig:
 
     # The network.
     cfg: str                            # name of the preset
-    pe: str                             # plan of the positional encoding: none, sspe, mspe
+    pe: str                             # plan of the positional encoding, see pe.registry
     channels: int
     multipliers: tuple[int, ...]
     blocks: tuple[int, ...]

@@ -101,7 +101,7 @@ class TrainingConfig:
 
     # Networks.
     cfg: str = 'auto'                   # name of the preset
-    pe: str = 'none'                    # plan of the positional encoding: none, sspe, mspe
+    pe: str = 'none'                    # plan of the positional encoding, see pe.registry
     border: str = 'zero'                # of G's pictures: zero = padding, plane = none, as inside a larger one
     z_dim: int = 512                    # latent
     w_dim: int = 512                    # intermediate latent

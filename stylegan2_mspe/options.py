@@ -22,7 +22,7 @@ PRETRAINED = {
     'lsundog256':  'lsundog-res256-paper256-kimg100000-noaug.pkl',
 }  # fmt: skip
 AUGPIPES = tuple(PIPES)
-PLANS = ('none', 'sspe', 'mspe')
+PLANS = ('none', 'sspe', 'mspe', 'mspe-periodic')
 DEFAULT_METRIC = 'fid50k_full'
 
 

@@ -47,6 +47,14 @@ def test_round_the_trained_picture_a_quarter_is_rolled():
     assert (moved - still.roll((4, -8), (2, 3))).abs().max() < 1e-10 * still.std()
 
 
+def test_a_periodic_networks_picture_tiles():
+    G = make('plane', 'mspe-periodic')
+    ws = latents(G)
+    one = rendering.render(G, ws, IDENTITY.shifted(2.5, -3).wrapped(True), 'none')
+    four = rendering.render(G, ws, IDENTITY.shifted(2.5, -3).wrapped(False).extended(0, 16, 0, 16), 'none')
+    assert (four - one.tile(1, 1, 2, 2)).abs().max() < 1e-10 * one.std()
+
+
 def test_tiles_are_the_whole():
     G = make('plane')
     ws, canvas = latents(G, 1), IDENTITY.extended(0, 21, 9, 8)

@@ -16,7 +16,8 @@ from tools import cli, training
               help='Where run folders go')
 @click.option('--cfg', metavar='NAME', help=f'Preset: {", ".join(PRESET_NAMES)}  [default: auto]')
 @click.option('--pe', type=click.Choice(PLANS),
-              help="Positional encoding: of no scale, the coarsest, all  [default: the preset's]")
+              help="Positional encoding: of no scale, the coarsest, all, or all round the picture  "
+              "[default: the preset's]")
 @click.option('--cond', type=bool, metavar='BOOL',
               help='Condition on the labels of the dataset  [default: false]')
 @training.options('subset')

@@ -20,7 +20,8 @@ from tools import cli, training  # noqa: E402
               help='Where run folders go')
 @click.option('--cfg', type=click.Choice(PRESET_NAMES), help=f'Preset  [default: {PRESET_NAMES[0]}]')
 @click.option('--pe', type=click.Choice(PLANS),
-              help='Positional encoding: of no scale, the coarsest, all  [default: mspe]')
+              help='Positional encoding: of no scale, the coarsest, all, or all round the picture  '
+              '[default: mspe]')
 @training.options('subset')
 @click.option('--resume', type=click.Choice(['latest']),
               help='Go on with the newest run in --outdir exactly where it stopped')

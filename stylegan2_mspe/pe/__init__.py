@@ -1,7 +1,7 @@
 """Positional encodings on any canvas: the hook that GANs and diffusion models share."""
 
 from .canvas import Axis, Canvas, Coordinates, Piece
-from .encodings import Separable, cartesian, learned_constant, sinusoidal
+from .encodings import Separable, cartesian, learned_constant, periodic, sinusoidal
 from .injection import (
     Place,
     bordered,

@@ -4,6 +4,7 @@ A separable encoding is a pair, half of the channels depending on y only and hal
 to hold [C, H, W]. The learned constant of StyleGAN2 is dense, and occurs at the coarsest level only.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -43,9 +44,31 @@ def sinusoidal(coordinates: Coordinates, channels: int, resolution: int, *,
     The paper's 10000^(k/2d) is base 100; its authors' code uses base 10000 and the column half first.
     Raises ValueError where channels is not a multiple of 4.
     """
+    return _waves(coordinates, _frequencies(coordinates, channels, base), rows_first)
+
+
+@register_encoding('periodic')
+def periodic(coordinates: Coordinates, channels: int, resolution: int, *,
+             base: float = 100.0, rows_first: bool = True) -> Separable:
+    """Eq. 1 and 2 with every frequency at the nearest that fits the trained picture once, twice, ...
+
+    The opposite edges of the trained picture are then neighbours at every level: on a plane it tiles. Raises
+    ValueError where channels is not a multiple of 4.
+    """
+    turn = 2 * math.pi / resolution
+    turns = (_frequencies(coordinates, channels, base) / turn).round().clamp(min=1)
+    return _waves(coordinates, turns * turn, rows_first)
+
+
+def _frequencies(coordinates: Coordinates, channels: int, base: float) -> torch.Tensor:
+    """Radians a cell of Eq. 2, [channels / 4]."""
     check_channels(channels)
     d = channels // 4
-    frequencies = base ** (-torch.arange(d, dtype=coordinates.y.dtype, device=coordinates.y.device) / d)
+    return base ** (-torch.arange(d, dtype=coordinates.y.dtype, device=coordinates.y.device) / d)
+
+
+def _waves(coordinates: Coordinates, frequencies: torch.Tensor, rows_first: bool) -> Separable:
+    """A sine and a cosine of each frequency for rows and columns."""
     halves = []
     for vector in (coordinates.y, coordinates.x):
         angles = torch.atleast_2d(vector)[:, None, None, :] * frequencies[:, None, None]    # [N, d, 1, H]

@@ -65,3 +65,5 @@ def _look_up(table: dict, name: str, kind: str):
 register_plan('none', Plan())                                               # StyleGAN2, the baseline
 register_plan('sspe', Plan(input='sinusoidal'))                             # the coarsest level only (SS-PE)
 register_plan('mspe', Plan(input='sinusoidal', added=lambda level: True))   # every level (MS-PE, Eq. 3 and 4)
+# Every level, going round the trained picture; ours.
+register_plan('mspe-periodic', Plan(input='periodic', added=lambda level: True, encoding='periodic'))

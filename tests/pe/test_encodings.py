@@ -35,6 +35,22 @@ def test_first_values_by_hand():
     assert torch.allclose(encoding[:, 2, 3], torch.tensor(expected, dtype=torch.float64), rtol=0, atol=1e-12)
 
 
+def test_periodic_frequencies_by_hand():
+    encoding = pe.periodic(Canvas.identity(16).coordinates(16), 8, 16).dense()[0]
+    # d = 2: frequencies 1 and 1/10 are 2.5 and .25 turns in 16 cells; 3 and 1 are the nearest that fit.
+    angles = [2 * math.pi * turns * cell / 16 for cell in (2, 3) for turns in (3, 1)]
+    expected = torch.tensor([f(angle) for angle in angles for f in (math.sin, math.cos)], dtype=torch.float64)
+    assert torch.allclose(encoding[:, 2, 3], expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize('resolution', [4, 8, 16, 32, 64])
+def test_periodic_repeats_at_every_level_and_only_there(resolution):
+    canvas = Canvas.identity(64).shifted(2.5, -9).extended(0, 64, 64, 0)
+    encoding = pe.periodic(canvas.coordinates(resolution), 16, resolution).dense()
+    assert torch.allclose(encoding, encoding.roll((resolution, -resolution), (2, 3)), rtol=0, atol=1e-12)
+    assert (encoding - encoding.roll(resolution // 2, 2)).abs().max() > 1
+
+
 @pytest.mark.parametrize('resolution', [4, 8, 16, 32, 64])
 def test_whole_cell_wrapped_shifts_roll_the_encoding_at_every_level(resolution):
     encode = lambda canvas: pe.sinusoidal(canvas.coordinates(resolution), 16, resolution).dense()
@@ -115,7 +131,7 @@ def test_learned_constant_is_itself_on_the_trained_canvas():
 
 @pytest.mark.parametrize('channels', [0, 2, 6])
 def test_channels_must_be_a_multiple_of_four(channels):
-    for encode in (pe.sinusoidal, pe.cartesian):
+    for encode in (pe.sinusoidal, pe.periodic, pe.cartesian):
         with pytest.raises(ValueError, match='multiple of 4'):
             encode(Canvas.identity(8).coordinates(4), channels, 4)
 
