@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from stylegan2_mspe import images, rendering
+from stylegan2_mspe.experiments.sheets import rows_of
 from stylegan2_mspe.framing import Repeat, frame
 from stylegan2_mspe.leak import leak_map
 from stylegan2_mspe.leak_picture import leak_picture
@@ -106,7 +107,6 @@ def plane(G, ws, R) -> Image.Image:
     return images.labelled_grid(rows, [''] * len(rows), list(asked))
 
 
-def sheet(G, ws, canvases: dict[str, Canvas], **look) -> Image.Image:
+def sheet(G, ws, canvases: dict[str, Canvas]) -> Image.Image:
     """A row for each latent, a column for each canvas."""
-    columns = [rendering.render(G, ws, canvas, **look) for canvas in canvases.values()]
-    return images.labelled_grid(list(zip(*columns)), [''] * len(ws), list(canvases))
+    return images.labelled_grid(rows_of(G, ws, canvases), [''] * len(ws), list(canvases))

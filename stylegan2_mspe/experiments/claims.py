@@ -1,6 +1,6 @@
 """What a paper, or an issue, claims, beside what was found here."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from stylegan2_mspe.quality import Quality
@@ -38,3 +38,18 @@ def good_networks(qualities: dict[str, Quality]) -> Claim:
     text = 'every network draws all ten classes, legibly, so that the numbers count'
     found = '; '.join(f'{label} {quality.brief()}' for label, quality in qualities.items())
     return Claim(text, found, not bad)
+
+
+def of_two(rows: Sequence, labels: tuple[str, str], texts: Sequence[str],
+           compared: Callable[..., Iterable[tuple[str, bool]]],
+           qualities: dict[str, Quality] | None) -> list[Claim]:
+    """Claims (texts) about the networks of two labels, by their rows of a table; for networks of digits, which
+    have qualities, after the one that these are good. compared(first row, second row): for each text, what was
+    found and whether it holds.
+    """
+    by_name = {row.network: row for row in rows}
+    found = [good_networks(qualities)] if qualities else []
+    if not set(labels) <= by_name.keys():
+        return found + [needs(text, labels) for text in texts]
+    answers = compared(*(by_name[label] for label in labels))
+    return found + [settled(text, *answer, qualities or {}, labels) for text, answer in zip(texts, answers)]

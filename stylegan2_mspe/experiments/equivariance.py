@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from stylegan2_mspe import images, rendering
-from stylegan2_mspe.experiments.claims import Claim, good_networks, needs, settled
+from stylegan2_mspe.experiments.claims import Claim, of_two
 from stylegan2_mspe.experiments.markdown import table
 from stylegan2_mspe.metrics import equivariance
 from stylegan2_mspe.quality import Quality
@@ -49,17 +49,15 @@ def summary(rows: Sequence[Row]) -> list[str]:
 
 def claims(rows: Sequence[Row], qualities: dict[str, Quality] | None) -> list[Claim]:
     """What is asked of the paper's network and of what should be better. qualities: of networks of digits."""
-    by_name = {row.network: row for row in rows}
-    found = [good_networks(qualities)] if qualities else []
-    texts = (f'training without a border makes MS-PE at least {LEAD} dB more equivariant (whole pixels, '
-             'round the circle)', f'at about the same FID (at most {AS_GOOD - 1:.0%} above)')
-    labels = ['mspe-plus', 'mspe']
-    if not set(labels) <= by_name.keys():
-        return found + [needs(text, labels) for text in texts]
-    plus, mspe = (by_name[label] for label in labels)
-    pairs = ((f'{plus.whole:.2f} against {mspe.whole:.2f} dB', plus.whole - mspe.whole >= LEAD),
-             (f'{plus.fid:.4g} against {mspe.fid:.4g}', plus.fid <= AS_GOOD * mspe.fid))
-    return found + [settled(text, *pair, qualities or {}, labels) for text, pair in zip(texts, pairs)]
+    return of_two(rows, ('mspe-plus', 'mspe'),
+                  (f'training without a border makes MS-PE at least {LEAD} dB more equivariant (whole pixels, '
+                   'round the circle)', f'at about the same FID (at most {AS_GOOD - 1:.0%} above)'),
+                  _compared, qualities)
+
+
+def _compared(plus: Row, mspe: Row) -> list[tuple[str, bool]]:
+    return [(f'{plus.whole:.2f} against {mspe.whole:.2f} dB', plus.whole - mspe.whole >= LEAD),
+            (f'{plus.fid:.4g} against {mspe.fid:.4g}', plus.fid <= AS_GOOD * mspe.fid)]
 
 
 def picture(networks: Mapping[str, torch.nn.Module]) -> Image.Image:

@@ -16,8 +16,13 @@ def sheet(networks: Mapping[str, torch.nn.Module], seeds: Sequence[int], canvase
     """A row for each network and seed, a column for each canvas."""
     rows, labels, heads = [], [], []
     for name, G in networks.items():
-        ws, asked = rendering.seed_ws(G, seeds), canvases(G.img_resolution)
-        rows += zip(*(rendering.render(G, ws, canvas) for canvas in asked.values()))
+        asked = canvases(G.img_resolution)
+        rows += rows_of(G, rendering.seed_ws(G, seeds), asked)
         labels += [f'{name}, seed {seed}' for seed in seeds]
         heads = list(asked)
     return images.labelled_grid(rows, labels, heads, title)
+
+
+def rows_of(G: torch.nn.Module, ws: torch.Tensor, canvases: Mapping[str, Canvas | None]) -> list[tuple]:
+    """For each latent of ws [N, num_ws, w_dim], its pictures [C, H, W] on the canvases."""
+    return list(zip(*(rendering.render(G, ws, canvas) for canvas in canvases.values())))

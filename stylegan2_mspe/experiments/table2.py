@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from stylegan2_mspe import plots
-from stylegan2_mspe.experiments.claims import Claim, good_networks, needs, settled
+from stylegan2_mspe.experiments.claims import Claim, of_two
 from stylegan2_mspe.experiments.markdown import table
 from stylegan2_mspe.quality import Quality
 
@@ -44,19 +44,18 @@ def summary(rows: Sequence[Row]) -> list[str]:
 
 def claims(rows: Sequence[Row], qualities: dict[str, Quality] | None) -> list[Claim]:
     """That explicit positions cost nothing. qualities: of networks of digits."""
-    by_name = {row.network: row for row in rows}
-    found = [good_networks(qualities)] if qualities else []
-    texts = (f'MS-PE draws about as well as the baseline (FID at most {AS_GOOD - 1:.0%} above)',
-             f'as precisely and of as many kinds (precision and recall at most {AS_OFTEN} below)')
-    if not {'mspe', 'baseline'} <= by_name.keys():
-        return found + [needs(text, ['mspe', 'baseline']) for text in texts]
-    ours, theirs = by_name['mspe'], by_name['baseline']
+    return of_two(rows, ('mspe', 'baseline'),
+                  (f'MS-PE draws about as well as the baseline (FID at most {AS_GOOD - 1:.0%} above)',
+                   f'as precisely and of as many kinds (precision and recall at most {AS_OFTEN} below)'),
+                  _compared, qualities)
+
+
+def _compared(ours: Row, theirs: Row) -> list[tuple[str, bool]]:
     fid = f'{ours.fid:.4g} against {theirs.fid:.4g}'
     rates = (f'{ours.precision:.3f} and {ours.recall:.3f} against {theirs.precision:.3f} and '
              f'{theirs.recall:.3f}')
     kept = min(ours.precision - theirs.precision, ours.recall - theirs.recall) >= -AS_OFTEN
-    return found + [settled(text, *pair, qualities or {}, ['mspe', 'baseline']) for text, pair in zip(
-        texts, ((fid, ours.fid <= AS_GOOD * theirs.fid), (rates, kept)))]
+    return [(fid, ours.fid <= AS_GOOD * theirs.fid), (rates, kept)]
 
 
 def plot(rows: Sequence[Row]) -> Image.Image:
