@@ -6,8 +6,6 @@ Nothing here imports torch, so that a command line can offer the presets before 
 import dataclasses
 from typing import NamedTuple
 
-from stylegan2_mspe.config import from_json
-
 
 class Preset(NamedTuple):
     """One row of PRESETS."""
@@ -84,11 +82,6 @@ class DiffusionConfig:
     bench: bool = True                  # cuDNN may time its algorithms
     allow_tf32: bool = False
     desc: str = ''                      # run folder: <id>-<desc>
-
-    @classmethod
-    def from_json(cls, values: dict) -> 'DiffusionConfig':
-        """Back from `dataclasses.asdict` by way of JSON. Raises ValueError for anything else."""
-        return from_json(cls, values)
 
 
 def unet_kwargs(config: DiffusionConfig) -> dict:

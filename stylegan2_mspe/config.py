@@ -102,7 +102,7 @@ class TrainingConfig:
     # Networks.
     cfg: str = 'auto'                   # name of the preset
     pe: str = 'none'                    # plan of the positional encoding, see pe.registry
-    border: str = 'zero'                # of G's pictures: zero = padding, plane = none, as inside a larger one
+    border: str = 'zero'                # of G's pictures: zero = padding, plane = none, as inside larger ones
     z_dim: int = 512                    # latent
     w_dim: int = 512                    # intermediate latent
     map_depth: int = 8                  # layers of the mapping network
@@ -132,7 +132,7 @@ class TrainingConfig:
     ema_kimg: float = 10                # half-life of the averaged generator
     ema_ramp: float | None = None       # share of the training so far that bounds it; None = no ramp
     random_resize: tuple[int, ...] = () # sizes G is rendered at, one drawn per step; () = the trained one
-    random_shift: bool = False          # G's content is moved by a shift drawn per step, and rolled back for D
+    random_shift: bool = False          # G's content is moved by a shift drawn per step, rolled back for D
     random_margin: float = 0            # part of G's pictures that are drawn without a border (plane mode)
     aug: str = 'noaug'                  # noaug, ada = a strength that adapts, fixed
     augpipe: str = 'bgc'                # which transformations, a name of augpipes.PIPES
@@ -154,14 +154,11 @@ class TrainingConfig:
     allow_tf32: bool = False
     desc: str = ''                      # run folder: <id>-<desc>
 
-    @classmethod
-    def from_json(cls, values: dict) -> 'TrainingConfig':
-        """Back from `dataclasses.asdict` by way of JSON. Raises ValueError for anything else."""
-        return from_json(cls, values)
-
 
 def from_json(kind: type, values: dict):
-    """A config of the dataclass `kind` from what JSON made of it. Raises ValueError for anything else."""
+    """A config of the dataclass `kind`, back from `dataclasses.asdict` by way of JSON. Raises ValueError for
+    anything else.
+    """
     fields = {field.name: field for field in dataclasses.fields(kind)}
     unknown = sorted(set(values) - set(fields))
     missing = sorted(name for name, field in fields.items()

@@ -119,11 +119,11 @@ def test_config_survives_json():
         conv_clamp=None,
     )
     text = json.dumps(dataclasses.asdict(before), indent=2)
-    assert config.TrainingConfig.from_json(json.loads(text)) == before
+    assert config.from_json(config.TrainingConfig, json.loads(text)) == before
     with pytest.raises(ValueError, match=r"unknown entries \['nonsense'\].*without \['img_channels'\]"):
         values = json.loads(text)
         del values['img_channels']
-        config.TrainingConfig.from_json(dict(values, nonsense=1))
+        config.from_json(config.TrainingConfig, dict(values, nonsense=1))
 
 
 def test_config_needs_no_torch():

@@ -50,7 +50,7 @@ options = cli.choose_options(OPTIONS)     # adds those of the names given to a p
 
 class Program(NamedTuple):
     """One of the things that can be trained. Functions of a module: they travel to other processes."""
-    config: type                            # dataclass of a run, with from_json
+    config: type                            # dataclass of a run
     check: Callable[[dict], None]           # refuses options without looking at the dataset
     resolve: Callable[..., Any]             # (options, DatasetInfo, device) -> config
     warnings: Callable[..., list[str]]      # (options, DatasetInfo) -> sentences
@@ -118,11 +118,12 @@ def plan_start(program, outdir, options):
 
 def plan_resume(program, outdir, options):
     from stylegan2_mspe import run_folder
+    from stylegan2_mspe.config import from_json
 
     run_dir, state = newest_run(outdir)
     recorded = run_folder.read_json(os.path.join(run_dir, run_folder.OPTIONS))
     given = recorded.pop(GIVEN)
-    config = changed_config(program, program.config.from_json(recorded), given, options, run_dir)
+    config = changed_config(program, from_json(program.config, recorded), given, options, run_dir)
     given = {**given, **{name: options[name] for name in LATER if name in options}}
     return Plan(config, outdir, given, run_dir, state)
 

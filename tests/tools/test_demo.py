@@ -50,9 +50,9 @@ def test_a_training_that_lasts_so_long(network, tmp_path, monkeypatch, capsys):
     assert 'Trained' in capsys.readouterr().out
     recorded = json.loads((run / 'training_options.json').read_text())
     given = recorded.pop(training.GIVEN)
-    before = config.TrainingConfig.from_json(recorded)
+    before = config.from_json(config.TrainingConfig, recorded)
     again = training.changed_config(train.PROGRAM, before, given, {}, str(run))
-    assert again.kimg == config.PRESETS['mspe-plus-small'].kimg      # train.py --resume=latest goes on to there
+    assert again.kimg == config.PRESETS['mspe-plus-small'].kimg    # to there train.py --resume=latest goes on
 
 
 def test_the_picture_and_the_table(network, tmp_path, capsys):
