@@ -42,8 +42,9 @@ def load_network_pkl(f: str | os.PathLike | IO[bytes], force_fp16: bool = False)
     if data[:4] == b'PK\x03\x04':
         raise NetworkFileError(f'{name} is not a network file but a zip, or a .pt file for tools/convert.py')
     if data[8:9] == b'{':
-        raise NetworkFileError(f"{name} is not a network pickle but a safetensors file: tools/convert.py makes "
-                               "one of a GAN's networks, tools/sample_ddpm.py draws from a diffusion model")
+        raise NetworkFileError(f"{name} is not a network pickle but a safetensors file: tools/convert.py "
+                               "makes one of a GAN's networks, tools/sample_ddpm.py draws from a diffusion "
+                               "model")
     speaker = name if data[:1] == pickle.PROTO else f'{name} is not a network file: read as a pickle, it'
     with network_file.sentences(name, speaker):
         return _restore(_content(data), force_fp16)

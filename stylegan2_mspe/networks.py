@@ -518,7 +518,7 @@ class SynthesisNetwork(torch.nn.Module):
         self.w_dim, self.img_resolution, self.img_channels, self.pe = w_dim, img_resolution, img_channels, pe
         if border not in ('zero', 'plane'):
             raise ValueError(f'a border {border!r}: expected zero or plane')
-        self.border = border    # of what is no window: zeros as in StyleGAN2, or none, as inside a larger canvas
+        self.border = border    # of what is no window: zeros as in StyleGAN2, or none, as inside larger ones
         self.img_resolution_log2 = img_resolution.bit_length() - 1
         self.block_resolutions = [2 ** i for i in range(2, self.img_resolution_log2 + 1)]
         half_from = lowest_half_resolution(img_resolution, num_fp16_res)

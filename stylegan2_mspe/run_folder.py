@@ -95,7 +95,8 @@ def read_stats(run_dir: str) -> list[dict[str, float]]:
     """The means by name of every complete line. Raises OSError."""
     with open(os.path.join(run_dir, STATS), encoding='utf-8') as file:
         lines = [json.loads(line) for line in file if _tick(line) < float('inf')]
-    return [{name: field['mean'] for name, field in line.items() if isinstance(field, dict)} for line in lines]
+    return [{name: field['mean'] for name, field in line.items() if isinstance(field, dict)}
+            for line in lines]
 
 
 def _tick(line: str) -> float:

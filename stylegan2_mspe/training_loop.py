@@ -179,7 +179,7 @@ def step(training: Training, phase: Phase) -> None:
 
 
 def running_means(training: Training) -> list[torch.Tensor]:
-    """What each pass moves a little from where the phase began; a phase moves it by the mean of its passes."""
+    """What each pass moves a little from where the phase began; a phase moves it by the mean of them."""
     return [training.models['G'].mapping.w_avg, training.loss.pl_mean]
 
 

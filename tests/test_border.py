@@ -1,4 +1,4 @@
-"""Networks that know no padding: what they draw everywhere, and that every way of drawing knows it of them."""
+"""Networks that know no padding: what they draw everywhere, and that every way of drawing knows that."""
 
 import pytest
 import torch

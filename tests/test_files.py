@@ -48,9 +48,10 @@ def test_a_folder_that_fails_leaves_nothing_and_one_in_use_is_kept(tmp_path):
         open(os.path.join(part, 'frame'), 'w').close()
         raise KeyError
     assert os.listdir(tmp_path) == []
-    for name, taken, sentence in [('b', 'b/diary', 'b: found a folder that is not empty'),
-                                  ('c', 'c.part/diary', 'c.part: found something that no killed run has left'),
-                                  ('d', 'd.part', 'd.part: found something'), ('e', 'e', 'e: found a file')]:
+    for name, taken, sentence in [
+            ('b', 'b/diary', 'b: found a folder that is not empty'),
+            ('c', 'c.part/diary', 'c.part: found something that no killed run has left'),
+            ('d', 'd.part', 'd.part: found something'), ('e', 'e', 'e: found a file')]:
         (tmp_path / taken).parent.mkdir(exist_ok=True)
         (tmp_path / taken).write_text('mine')
         with pytest.raises(ValueError, match=sentence), atomic_folder(tmp_path / name, re.compile('frame')):

@@ -137,6 +137,7 @@ def test_what_cannot_be_drawn_in_tiles(rgb):
         large_picture.draw('a.png', G, ws, CANVAS, Look(noise_mode='random'))
     with pytest.raises(ValueError, match=f'a tile of 2 pixels: expected at least {streaming.halo(G)}'):
         large_picture.draw('a.png', G, ws, CANVAS, tile=2)
-    with pytest.raises(ValueError, match='--window: a window of 9x9 pixels at 30,0: expected one inside .* 37x57'):
+    sentence = '--window: a window of 9x9 pixels at 30,0: expected one inside .* 37x57'
+    with pytest.raises(ValueError, match=sentence):
         large_picture.draw('a.png', G, ws, CANVAS, Look(window=(30, 0, 9, 9)))
     assert not list(pathlib.Path().iterdir()) and unfinished_recipe('a.png') is None

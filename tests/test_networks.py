@@ -175,8 +175,9 @@ def test_a_users_dense_encoding_is_added_at_every_level():
     def dense(coordinates, channels, resolution):
         return (coordinates.y[:, None] * coordinates.x).expand(1, channels, -1, -1)
 
-    pe.register_plan('test-dense', pe.Plan(input='test-dense', added=lambda level: True, encoding='test-dense'))
-    for dtype in (torch.float64, torch.float32):            # by the plain version and, for whole vectors of channels, the kernel
+    name = 'test-dense'
+    pe.register_plan(name, pe.Plan(input=name, added=lambda level: True, encoding=name))
+    for dtype in (torch.float64, torch.float32):    # the plain version and, of whole vectors, the kernel
         G = tiny_generator('test-dense').to(dtype)
         ws = tiny_ws(G).to(dtype)
         picture = G.synthesis(ws, noise_mode='const')

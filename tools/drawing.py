@@ -145,9 +145,9 @@ OPTIONS = {
                          help='Draw the canvas on this many pixels  [default: one to one]'),
     'wrap': click.option('--wrap/--no-wrap', default=None, help='Shift round in a circle, or extrapolate  '
                          '[default: round along an axis where the canvas has the trained length]'),
-    'border': click.option('--border', type=click.Choice(['zero', 'plane']), help='What is beyond the canvas: '
-                           'zeros, or the world going on, so that the picture has no border effect  [default: '
-                           'as the network was trained]'),
+    'border': click.option('--border', type=click.Choice(['zero', 'plane']),
+                           help='What is beyond the canvas: zeros, or the world going on, so that the '
+                           'picture has no border effect  [default: as the network was trained]'),
     'precision': click.option('--precision', type=click.Choice(['fp32', 'fp16', 'bf16', 'fp64']),
                               default='fp32', show_default=True, help='What to compute in; fp16 and bf16 '
                               'concern the levels trained in half precision'),

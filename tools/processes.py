@@ -82,8 +82,9 @@ def _failure(error: BaseException, world, distributed):
     if ending is not None:
         return distributed.Failure(*ending)
     if isinstance(error, RuntimeError) and LOST.search(str(error)):
-        reason = re.sub(r'^\[\S*\] ', '', ' '.join(str(error).split())).split('. ')[0]     # without where in torch
-        sentence = (f'Error: process {world.rank} of {world.size} lost another one ({reason}); --resume=latest '
-                    'goes on from the newest state')
+        place = r'^\[\S*\] '    # in the source of torch
+        reason = re.sub(place, '', ' '.join(str(error).split())).split('. ')[0]
+        sentence = (f'Error: process {world.rank} of {world.size} lost another one ({reason}); '
+                    '--resume=latest goes on from the newest state')
         return distributed.Failure(1, sentence, lost=True)
     return distributed.Failure(1, ''.join(traceback.format_exception(error)).rstrip())

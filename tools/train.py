@@ -36,8 +36,9 @@ from tools import cli, training
 @click.option('--cmax', type=int, metavar='N', help="... but at most cmax  [default: the preset's]")
 @click.option('--map-depth', type=int, metavar='N',
               help="Layers of the mapping network  [default: the preset's]")
-@click.option('--border', type=click.Choice(['zero', 'plane']), help='Beyond the pictures of G: zeros, or the '
-              "world going on, so that nothing tells where they end  [default: the preset's]")
+@click.option('--border', type=click.Choice(['zero', 'plane']),
+              help='Beyond the pictures of G: zeros, or the world going on, so that nothing tells where they '
+              "end  [default: the preset's]")
 @click.option('--random-resize', type=cli.ListType(int, 'sizes'), metavar='SIZES',
               help='Draw each step at one of these sizes, such as 256,320,384,448,512')
 @click.option('--random-shift', type=bool, metavar='BOOL', help='Move the content at most steps, by whole '
@@ -53,8 +54,8 @@ from tools import cli, training
 # On what, and what is written.
 @training.options('device')
 @click.option('--gpus', type=int, metavar='N',
-              help='Processes, a power of two: one for each GPU of this machine or, with --device=cpu, as many '
-              'on its cores  [default: 1; under torchrun: all]')
+              help='Processes, a power of two: one for each GPU of this machine or, with --device=cpu, as '
+              'many on its cores  [default: 1; under torchrun: all]')
 @training.options('seed', 'tick', 'snap')
 @cli.metrics_option('At each snapshot: fid50k_full, kid50k_full, pr50k3_full, fid_mnist, eqt_int and others '
                     'of calc_metrics.py, or none  [default: fid50k_full; on a CPU none]')

@@ -43,9 +43,9 @@ def good_networks(qualities: dict[str, Quality]) -> Claim:
 def of_two(rows: Sequence, labels: tuple[str, str], texts: Sequence[str],
            compared: Callable[..., Iterable[tuple[str, bool]]],
            qualities: dict[str, Quality] | None) -> list[Claim]:
-    """Claims (texts) about the networks of two labels, by their rows of a table; for networks of digits, which
-    have qualities, after the one that these are good. compared(first row, second row): for each text, what was
-    found and whether it holds.
+    """Claims (texts) about the networks of two labels, by their rows of a table; for networks of digits,
+    which have qualities, after the one that these are good. compared(first row, second row): for each text,
+    what was found and whether it holds.
     """
     by_name = {row.network: row for row in rows}
     found = [good_networks(qualities)] if qualities else []

@@ -50,8 +50,8 @@ def summary(rows: Sequence[Row]) -> list[str]:
 def claims(rows: Sequence[Row], qualities: dict[str, Quality] | None) -> list[Claim]:
     """What is asked of the paper's network and of what should be better. qualities: of networks of digits."""
     return of_two(rows, ('mspe-plus', 'mspe'),
-                  (f'training without a border makes MS-PE at least {LEAD} dB more equivariant (whole pixels, '
-                   'round the circle)', f'at about the same FID (at most {AS_GOOD - 1:.0%} above)'),
+                  (f'training without a border makes MS-PE at least {LEAD} dB more equivariant (whole '
+                   'pixels, round the circle)', f'at about the same FID (at most {AS_GOOD - 1:.0%} above)'),
                   _compared, qualities)
 
 

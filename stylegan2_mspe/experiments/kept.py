@@ -75,8 +75,8 @@ def claims(text: str, found: Sequence[Kept], qualities: dict[str, Quality]) -> l
     """What a figure shows of MS-PE (text); and that it is its doing, which is asked here."""
     whole, between = whole_and_between(found)
     return [most(text, found, 'mspe', whole, qualities),
-            more("between cells more of MS-PE's digits do than of the baseline's", found, 'mspe', ['baseline'],
-                 between, qualities),
+            more("between cells more of MS-PE's digits do than of the baseline's", found, 'mspe',
+                 ['baseline'], between, qualities),
             more('training without a border makes that more', found, 'mspe-plus', ['mspe'],
                  [*whole, *between], qualities)]
 

@@ -64,13 +64,13 @@ class Place:
         return tuple(-(-length // pixels) * resolution // coarsest for length in self.size)
 
     def coordinates(self, resolution: int, coarsest: int = 4, spans=None) -> Coordinates:
-        """As of a canvas, but with gradients: y [N, H], x [N, W] of all cells, or of spans of (rows, columns).
+        """As of a canvas, but with gradients: y [N, H], x [N, W] of all cells, or of spans (rows, columns).
 
         With this and its size a place can be drawn as a `pe.Window`, without a border.
         """
         spans = spans or [None, None]
-        return Coordinates(*(self.vector(axis, resolution, coarsest, span) for axis, span in enumerate(spans)),
-                           self.wraps)
+        y, x = (self.vector(axis, resolution, coarsest, span) for axis, span in enumerate(spans))
+        return Coordinates(y, x, self.wraps)
 
     def vector(self, axis: int, resolution: int, coarsest: int = 4, span=None) -> torch.Tensor:
         """Encoding coordinates [N, cells] of the level trained at `resolution`, along one axis (0: rows).

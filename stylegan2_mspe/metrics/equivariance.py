@@ -20,8 +20,8 @@ PEAK = 2                # pictures are in [-1, 1]
 CEILING = 150           # dB, of pictures that are the same: beyond float32, which ends near 140
 CHANCE = 0x45515400     # besides the sample's seed, so that shifts have nothing to do with latents
 
-# The shift of the paper goes round the picture, which ends as it did in training, and leaves the stored noise;
-# on a plane nothing but coordinates tells one place from another.
+# The shift of the paper goes round the picture, which ends as it did in training, and leaves the stored
+# noise; on a plane nothing but coordinates tells one place from another.
 PLACES = {'circle': dict(wrap=True, border=None, noise_mode='const'),
           'plane': dict(wrap=False, border='plane', noise_mode='anchored')}
 

@@ -1,4 +1,4 @@
-"""As others do it: the recorded source is executed as a module of its own. Ours never is read this way by us."""
+"""As others do it: the recorded source is executed as a module of its own. Ours never is read so by us."""
 
 import copy
 import inspect
