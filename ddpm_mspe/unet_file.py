@@ -61,7 +61,7 @@ def load_unet(f: str | os.PathLike | IO[bytes]) -> Saved:
     Raises NetworkFileError (a ValueError) in one sentence for anything else than a diffusion model, OSError.
     """
     name, data = network_file.read(f)
-    if data[:1] == pickle.PROTO or data[:4] == b'PK\x03\x04':
+    if data.startswith((pickle.PROTO, b'PK\x03\x04')) and not safetensors_file.looks_like_one(data):
         raise NetworkFileError(f"{name} is a pickle, as a GAN's networks are, expected the .safetensors of a "
                                'diffusion model, as train_ddpm.py writes it')
     with network_file.sentences(name):

@@ -15,7 +15,14 @@ from typing import IO, Any
 
 import torch
 
-from stylegan2_mspe import network_file, networks, rebuild, safe_pickle, tensorflow_network
+from stylegan2_mspe import (
+    network_file,
+    networks,
+    rebuild,
+    safe_pickle,
+    safetensors_file,
+    tensorflow_network,
+)
 from stylegan2_mspe.files import atomic_write
 from stylegan2_mspe.network_file import Description, NetworkFileError
 from stylegan2_mspe.rebuild import KINDS
@@ -41,7 +48,7 @@ def load_network_pkl(f: str | os.PathLike | IO[bytes], force_fp16: bool = False)
     name, data = network_file.read(f)
     if data[:4] == b'PK\x03\x04':
         raise NetworkFileError(f'{name} is not a network file but a zip, or a .pt file for tools/convert.py')
-    if data[8:9] == b'{':
+    if safetensors_file.looks_like_one(data):
         raise NetworkFileError(f"{name} is not a network pickle but a safetensors file: tools/convert.py "
                                "makes one of a GAN's networks, tools/sample_ddpm.py draws from a diffusion "
                                "model")

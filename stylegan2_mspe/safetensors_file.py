@@ -35,6 +35,11 @@ def write_tensors(path: str | os.PathLike, tensors: dict[str, torch.Tensor],
             file.write(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
 
 
+def looks_like_one(data: bytes) -> bool:
+    """Whether a file with this content begins as a safetensors file does. Its first byte may be any."""
+    return data[8:9] == b'{'
+
+
 def read_tensors(data: bytes) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """Tensors and metadata of a safetensors file's content. Raises Refused for whatever does not fit."""
     size = int.from_bytes(data[:8], 'little')
