@@ -1,5 +1,5 @@
-"""Line plots as pictures, drawn with Pillow: axes, grid lines, a legend; the colours can be told apart by
-everyone.
+"""Line plots as pictures, drawn with Pillow: axes, grid lines, a legend that covers no curve; the colours can
+be told apart by everyone.
 """
 
 import math
@@ -15,13 +15,12 @@ SCALE = 3  # drawn this much larger and reduced, for smooth lines
 
 def line_plot(curves: Curves, *, title: str = '', x_label: str = '', y_label: str = '',
               x_range: tuple[float, float] | None = None, y_range: tuple[float, float] | None = None,
-              x_ticks: Sequence[float] | None = None, size: tuple[int, int] = (720, 440),
-              legend: str = 'bottom left') -> Image.Image:
+              x_ticks: Sequence[float] | None = None, size: tuple[int, int] = (720, 440)) -> Image.Image:
     """Draws named curves, each (xs, ys), into an RGB picture of `size` (width, height).
 
     Points that are not finite leave a gap. Without a range the axis spans the data; without ticks they are
-    round numbers. legend: its corner, by default where similarity curves are not. Raises ValueError for no
-    data.
+    round numbers. Several curves have a legend, in a corner where no curve is, else beside the axes. Raises
+    ValueError for no data.
     """
     points = {name: [(float(x), float(y)) for x, y in zip(*curve, strict=True)]
               for name, curve in curves.items()}
@@ -34,18 +33,21 @@ def line_plot(curves: Curves, *, title: str = '', x_label: str = '', y_label: st
     sheet = Image.new('RGB', (width, height), PAPER)
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(size=14 * SCALE)
-    box = (70 * SCALE, (44 if title else 20) * SCALE, width - 24 * SCALE, height - 58 * SCALE)
-    place = _Place(x_range, y_range, box)
+    place = _Place(x_range, y_range, (70 * SCALE, (44 if title else 20) * SCALE, width - 24 * SCALE,
+                                      height - 58 * SCALE))
+    legend = _Legend(list(points), font) if len(points) > 1 else None
+    corner = legend and legend.corner(place, points.values(), sheet.size)
 
-    middle = (box[0] + box[2]) / 2
+    left, top, right, bottom = place.box
+    middle = (left + right) / 2
     draw.text((middle, 22 * SCALE), title, INK, ImageFont.load_default(size=17 * SCALE), anchor='mm')
     draw.text((middle, height - 16 * SCALE), x_label, INK, font, anchor='mm')
-    _draw_upright(sheet, y_label, (18 * SCALE, (box[1] + box[3]) // 2), font)
+    _draw_upright(sheet, y_label, (18 * SCALE, (top + bottom) // 2), font)
     _draw_axes(draw, place, font, ticks(*x_range) if x_ticks is None else x_ticks)
     for colour, curve in zip(_colours(len(points)), points.values()):
         _draw_curve(draw, place, curve, colour)
-    if len(points) > 1:
-        _draw_legend(draw, box, list(points), font, legend)
+    if legend:
+        legend.draw(draw, corner)
     return sheet.resize(size, Image.Resampling.LANCZOS)
 
 
@@ -84,6 +86,43 @@ class _Place:
         return self.box[3] - (value - low) / (high - low) * (self.box[3] - self.box[1])
 
 
+class _Legend:
+    """The names of the curves, each beside a piece of its line, in a frame."""
+
+    def __init__(self, names: list[str], font):
+        self.names, self.font = names, font
+        self.line, self.pad, self.gap = 20 * SCALE, 9 * SCALE, 12 * SCALE
+        self.width = max(font.getlength(name) for name in names) + 34 * SCALE + 2 * self.pad
+        self.height = self.line * len(names) + 2 * self.pad
+
+    def corner(self, place: _Place, curves, size: tuple[int, int]) -> tuple[float, float]:
+        """(left, top) in a corner of the axes where the legend covers no curve; where it would in each, beside
+        the axes, which become narrower. size: of the sheet.
+        """
+        drawn = Image.new('1', size)
+        for curve in curves:
+            _draw_curve(ImageDraw.Draw(drawn), place, curve, 1)
+        left, top, right, bottom = place.box
+        xs = left + self.gap, right - self.gap - self.width
+        ys = bottom - self.gap - self.height, top + self.gap
+        for x, y in ((xs[0], ys[0]), (xs[1], ys[1]), (xs[0], ys[1]), (xs[1], ys[0])):
+            if not drawn.crop((int(x), int(y), int(x + self.width) + 1, int(y + self.height) + 1)).getbbox():
+                return x, y
+        place.box = left, top, right - self.gap - self.width, bottom
+        return right - self.width, top
+
+    def draw(self, draw: ImageDraw.ImageDraw, corner: tuple[float, float]) -> None:
+        left, top = corner
+        right, bottom = left + self.width, top + self.height
+        draw.rounded_rectangle([left, top, right, bottom], 4 * SCALE, PAPER, GRID, SCALE)
+        start = left + self.pad
+        for index, (name, colour) in enumerate(zip(self.names, _colours(len(self.names)))):
+            y = top + self.pad + self.line * (index + 0.5)
+            draw.line([(start, y), (start + 24 * SCALE, y)], colour, 2 * SCALE)
+            draw.circle((start + 12 * SCALE, y), 3 * SCALE, colour)
+            draw.text((start + 34 * SCALE, y), name, INK, self.font, anchor='lm')
+
+
 def _span(values: list[float]) -> tuple[float, float]:
     low, high = min(values), max(values)
     return (low, high) if high > low else (low - 0.5, high + 0.5)
@@ -118,20 +157,6 @@ def _draw_curve(draw: ImageDraw.ImageDraw, place: _Place, curve: list, colour: s
         for dot in run if dots else run[:1]:
             draw.circle(dot, 3 * SCALE, colour)
         run = []
-
-
-def _draw_legend(draw: ImageDraw.ImageDraw, box: tuple, names: list[str], font, corner: str) -> None:
-    line, pad = 20 * SCALE, 9 * SCALE
-    width = max(font.getlength(name) for name in names) + 34 * SCALE + 2 * pad
-    height, gap = line * len(names) + 2 * pad, 12 * SCALE
-    left = box[0] + gap if 'left' in corner else box[2] - gap - width
-    top = box[1] + gap if 'top' in corner else box[3] - gap - height
-    draw.rounded_rectangle([left, top, left + width, top + height], 4 * SCALE, PAPER, GRID, SCALE)
-    for index, (name, colour) in enumerate(zip(names, _colours(len(names)))):
-        y = top + pad + line * (index + 0.5)
-        draw.line([(left + pad, y), (left + pad + 24 * SCALE, y)], colour, 2 * SCALE)
-        draw.circle((left + pad + 12 * SCALE, y), 3 * SCALE, colour)
-        draw.text((left + pad + 34 * SCALE, y), name, INK, font, anchor='lm')
 
 
 def _draw_upright(sheet: Image.Image, text: str, centre: tuple[int, int], font) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from stylegan2_mspe import networks, plots, similarity
+from stylegan2_mspe import networks, similarity
 from stylegan2_mspe.pe import Canvas
 from tests.golden import fill
 
@@ -100,23 +100,3 @@ def test_batches_do_not_matter_to_a_real_network():
                 for canvas in (None, Canvas.identity(16).shifted(4, 0))]
     by_hand = similarity.similarity(pictures[0][:, :8, :8], pictures[1][:, 4:12, :8])
     assert together[1, 4] == pytest.approx(by_hand.item(), abs=1e-5)
-
-
-def test_ticks_are_round_numbers():
-    assert plots.ticks(0, 1, 7) == [0, 0.2, 0.4, 0.6, 0.8, 1]
-    assert plots.ticks(0, 32) == [0, 5, 10, 15, 20, 25, 30]
-    assert plots.ticks(-0.31, 0.29, 4) == [-0.2, 0, 0.2]
-
-
-def test_a_plot_draws_its_curves_where_they_belong():
-    xs = np.arange(9)
-    curves = {'a': (xs, np.full(9, 0.5)), 'b': (xs, np.full(9, np.nan))}
-    plot = plots.line_plot(curves, y_range=(0, 1), size=(400, 300))
-    pixels = np.asarray(plot).astype(int)
-    assert pixels.shape == (300, 400, 3)
-    blue = np.argwhere(np.abs(pixels - [0, 0x72, 0xb2]).max(2) < 12)
-    curve = blue[blue[:, 0] < 180]
-    middle = (20 + 300 - 58) / 2                                          # of the frame
-    assert abs(curve[:, 0].mean() - middle) < 1.5 and np.ptp(curve[:, 1]) > 290
-    with pytest.raises(ValueError, match='finite'):
-        plots.line_plot({'a': ([1], [np.nan])})

@@ -159,13 +159,12 @@ def sheet(pictures: torch.Tensor, ways: Mapping[str, Sequence[torch.Tensor]]) ->
 
 def plot(places: Sequence[Place]) -> Image.Image:
     """Where the ink is, by t: in the quarter it came from, and in the training's."""
-    titles = dict(stays=('In the quarter it came from', 'bottom left'),
-                  moved=("In the training's quarter", 'top left'))
+    titles = dict(stays='In the quarter it came from', moved="In the training's quarter")
     names = dict.fromkeys(each.network for each in places)
     panels = [plots.line_plot(
         {name: (TIMES, [getattr(each, field) for each in places if each.network == name]) for name in names},
-        title=title, x_label='t, steps of noise', x_ticks=TIMES, y_label='part of the digits', y_range=(0, 1),
-        legend=legend) for field, (title, legend) in titles.items()]
+        title=title, x_label='t, steps of noise', x_ticks=TIMES, y_label='part of the digits', y_range=(0, 1))
+        for field, title in titles.items()]
     return plots.panels([panels])
 
 

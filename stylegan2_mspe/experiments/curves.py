@@ -64,7 +64,5 @@ def plot(runs: Iterable[Run]) -> Image.Image:
     for name, label in {**SHOWN, **JUDGED}.items():
         curves: Mapping = {run.label: run.curves[name] for run in runs if name in run.curves}
         if any(math.isfinite(value) for _, values in curves.values() for value in values):
-            corner = 'top left' if name in JUDGED else 'top right'      # losses fall, quality rises
-            panels.append(plots.line_plot(curves, title=label, x_label='kimg', legend=corner,
-                                          y_range=RANGES.get(name)))
+            panels.append(plots.line_plot(curves, title=label, x_label='kimg', y_range=RANGES.get(name)))
     return plots.panels([panels[start:start + 2] for start in range(0, len(panels), 2)])

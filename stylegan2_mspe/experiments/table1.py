@@ -91,8 +91,7 @@ def plot(rows: Sequence[Row]) -> Image.Image:
     curves = {row.network: (SCALES, row.fid) for row in rows}
     highest = max(max(row.fid) for row in rows)
     return plots.line_plot(curves, title='Pictures of other sizes', x_label='size, 1 = trained',
-                           y_label='FID', x_ticks=SCALES, y_range=(0, highest * 1.05 or 1),
-                           legend='top left')
+                           y_label='FID', x_ticks=SCALES, y_range=(0, highest * 1.05 or 1))
 
 
 def samples(networks: Mapping[str, torch.nn.Module]) -> Image.Image:
