@@ -15,6 +15,7 @@ import click
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from tools.benchmarks import (  # noqa: E402
+    canvas,
     contenders,
     dataset,
     diffusion,
@@ -25,7 +26,7 @@ from tools.benchmarks import (  # noqa: E402
     training,
 )
 
-TABLES = ('training', 'inference', 'diffusion', 'kernels', 'modconv', 'processes', 'dataset')
+TABLES = ('training', 'inference', 'diffusion', 'kernels', 'modconv', 'processes', 'dataset', 'canvas')
 GAN = ('training/networks.py', 'StyleGAN2-ADA-PyTorch checkout')
 PEERS = dict(training=GAN, inference=GAN, diffusion=('diffusers/__init__.py', 'package diffusers'))
 
@@ -62,10 +63,15 @@ def numbers(context, parameter, value):
               help='of inference; comma list')
 @click.option('--rounds', default=5, show_default=True, type=click.IntRange(min=1), help='interleaved rounds')
 @click.option('--seconds', default=3.0, show_default=True, help='least time a contender runs in each round')
+@click.option('--sides', default='1024,2048,4096,8192', show_default=True, callback=numbers,
+              help='of the squares of canvas, pixels; comma list')
+@click.option('--tile', type=click.IntRange(min=1), help='of canvas, pixels  [default: as of generate.py]')
+@click.option('--json', 'output', metavar='FILE', help='also write the numbers of canvas there')
+@click.option('--plot', metavar='PNG', help='also write the curves of canvas there')
 @click.option('--device', default='auto', show_default=True, type=click.Choice(['auto', 'cpu', 'cuda']))
 @click.option('--peer', metavar='DIR', help='a StyleGAN2-ADA-PyTorch checkout to compare with; for '
               'the table diffusion, a folder with the package diffusers (pip install --target=DIR diffusers)')
-def main(tables, networks, batch, infer_batch, rounds, seconds, device, peer):
+def main(tables, networks, batch, infer_batch, rounds, seconds, sides, tile, output, plot, device, peer):
     """Prints tables of speed, memory and how many times faster we are."""
     from tools import cli
     for name, (file, what) in PEERS.items():
@@ -84,7 +90,8 @@ def main(tables, networks, batch, infer_batch, rounds, seconds, device, peer):
                 kernels=lambda: kernels.table(device, min(seconds, 1)),
                 modconv=lambda: modconv.table(device, min(seconds, 1)),
                 processes=lambda: processes.table(networks, batch[0] // 2 * 2, rounds, seconds),
-                dataset=lambda: dataset.table(rounds))
+                dataset=lambda: dataset.table(rounds),
+                canvas=lambda: canvas.table(sides, tile, rounds, output, plot))
     for name in tables:
         runs[name]()
 
