@@ -9,6 +9,7 @@ from tools import cli, drawing
 from tools.sheet import ContactSheet, picture_path, save_picture
 
 MOST_WHOLE = 2e9    # bytes that drawing a picture at once may take
+MOST_SHOWN = 1 << 24    # pixels of a sheet of pictures drawn in tiles
 MOST_LEAKS = 4      # latents of a leak map, whose levels are all held at a time
 
 
@@ -80,6 +81,7 @@ def main(network, seeds, projected_w, psi, edits, directions, class_idx, shifts,
     names, captions, latents = sources(G, seeds, projected_w, class_idx, psi)
     latents = drawing.edited(latents, G, edits, directions)
     drawing.note_extrapolation(G, canvases)
+    title = f'{os.path.basename(network)}, {shown[0]} x {shown[1]}'
 
     look = Look(noise_mode=noise_mode, noise_seed=noise_seed, border=border, window=window)
     if in_tiles and leak_map:
@@ -87,8 +89,8 @@ def main(network, seeds, projected_w, psi, edits, directions, class_idx, shifts,
     if in_tiles:
         pick_tile = tile_picker(G, shown, tile, max_memory, resume)
         draw_in_tiles(G, names, latents, canvases, shifts, look, pick_tile, resume, outdir)
+        draw_sheet_of_files(shown, names, captions, shifts, title, outdir)
     else:
-        title = f'{os.path.basename(network)}, {shown[0]} x {shown[1]}'
         draw_sheet(G, names, latents, canvases, shifts, look, captions, title, outdir)
         if leak_map:
             draw_leak_maps(G, latents(0, min(len(names), MOST_LEAKS)), canvases, shifts, look, outdir)
@@ -204,6 +206,22 @@ def draw_in_tiles(G, names, latents, canvases, shifts, look, pick_tile, resume, 
             if not drawn:
                 print(f'Note: {path} is complete already.')
     print(f'Wrote {counted(len(names) * len(shifts))} to {outdir}')
+
+
+def draw_sheet_of_files(shown, names, captions, shifts, title, outdir) -> None:
+    """Writes grid.png of pictures that are too large to be held, from their files."""
+    sheet = ContactSheet(len(names), shown, captions, shifts, MOST_SHOWN)
+    if not sheet.legible:
+        print(f'Note: no grid.png, which would show pictures of {shown[0]}x{shown[1]} pixels {sheet.divisor} '
+              'times smaller.')
+        return
+    path = os.path.join(outdir, 'grid.png')
+    for index, name in enumerate(names):
+        for column in range(len(shifts)):
+            sheet.add_file(index, column, picture_path(outdir, name, shifts, column),
+                           lambda blocks, total: cli.progress(blocks, total, f'{path}: rows'))
+    sheet.save(path, title)
+    print(f'Wrote {path}')
 
 
 if __name__ == '__main__':

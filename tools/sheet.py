@@ -3,6 +3,7 @@
 import os
 
 MAX_SHEET = 400     # rows, or pictures of a single column, that a sheet shows
+LEAST = 8           # pixels that a picture in a sheet is high and wide, unless it is smaller itself
 
 
 def shift_label(shift: tuple[float, float]) -> str:
@@ -28,15 +29,17 @@ def picture_path(outdir: str, name: str, shifts: list, column: int) -> str:
 
 class ContactSheet:
     """Collects reduced pictures, so that memory is bounded, and lays them out: a row a seed, a column a
-    shift.
+    shift. most: pixels of all pictures in it together.
     """
 
-    def __init__(self, count: int, size: tuple[int, int], captions: list[str], shifts: list):
+    def __init__(self, count: int, size: tuple[int, int], captions: list[str], shifts: list,
+                 most: int | None = None):
         from stylegan2_mspe import images
 
         self.count, self.total, self.captions, self.shifts = min(count, MAX_SHEET), count, captions, shifts
         pixels = self.count * len(shifts) * size[0] * size[1]
-        self.divisor = -(-int((pixels / images.MAX_GRID_PIXELS) ** 0.5 * 1000) // 1000) or 1
+        self.divisor = -(-int((pixels / (most or images.MAX_GRID_PIXELS)) ** 0.5 * 1000) // 1000) or 1
+        self.legible = self.divisor == 1 or min(size) // self.divisor >= LEAST
         self.rows = [[None] * len(shifts) for _ in range(self.count)]
 
     def add(self, index: int, column: int, pixels) -> None:
@@ -44,6 +47,13 @@ class ContactSheet:
 
         if index < self.count:
             self.rows[index][column] = images.to_pillow(pixels).reduce(self.divisor)
+
+    def add_file(self, index: int, column: int, path: str, progress) -> None:
+        """A picture that was drawn in tiles, read back from its file, which is never held whole."""
+        from stylegan2_mspe.reduced_png import reduced
+
+        if index < self.count:
+            self.rows[index][column] = reduced(path, self.divisor, progress)
 
     def save(self, path: str, title: str) -> None:
         from stylegan2_mspe import images

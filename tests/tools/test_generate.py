@@ -239,13 +239,31 @@ def test_running_out_of_memory_is_said_so(network, monkeypatch):
 def test_tiles_make_the_whole_picture(run):
     asked = ['--canvas=37x53', '--seeds=1', '--shift=0', '--shift=0,2.5']
     run(*asked)
-    whole = {path.name: read(path) for path in pathlib.Path('o').glob('seed*.png')}
+    whole = {path.name: read(path) for path in pathlib.Path('o').iterdir()}
+    assert len(whole) == 3 and 'grid.png' in whole
     for option in ('--tile=20', '--max-memory=5M', '--continue'):
         files, output = run(*asked, option, f'--outdir={option[2:7]}')
         assert sorted(path.name for path in pathlib.Path(option[2:7]).iterdir()) == sorted(whole)
         assert f'Wrote 2 pictures to {option[2:7]}' in output
         for name, pixels in whole.items():
             assert_alike(read(f'{option[2:7]}/{name}'), pixels)
+
+
+def test_the_grid_of_pictures_in_tiles_is_reduced(run, monkeypatch):
+    monkeypatch.setattr(generate, 'MOST_SHOWN', 500)
+    monkeypatch.setattr(images, 'READABLE', 1)                  # nothing is enlarged
+    _, output = run('--canvas=40x52', '--seeds=1-2', '--shift=0,3', '--tile=20')
+    assert 'Wrote o/grid.png' in output
+    grid = read('o/grid.png')
+    for seed in (1, 2):
+        with Image.open(f'o/seed{seed:04d}.png') as picture:
+            small = np.asarray(picture.reduce(3)).transpose(2, 0, 1)    # 2 * 40 * 52 / 9 < 500
+        spots = np.argwhere((grid == small[:, :1, :1]).all(0))
+        assert any((grid[:, y:y + 14, x:x + 18] == small).all() for y, x in spots
+                   if grid[:, y:y + 14, x:x + 18].shape == small.shape)
+    files, output = run('--canvas=16x200', '--seeds=1', '--tile=20', '--outdir=p')
+    assert 'Note: no grid.png, which would show pictures of 16x200 pixels 3 times smaller' in output
+    assert [path.name for path in pathlib.Path('p').iterdir()] == ['seed0001.png']
 
 
 def test_a_window_is_that_part_of_the_whole(run):
@@ -261,7 +279,7 @@ def test_large_pictures_are_drawn_in_tiles_of_one_seed(run, monkeypatch):
     files, _ = run()
     assert len(files) == 17
     files, output = run('--canvas=16x20', '--outdir=p')
-    assert [path.name for path in pathlib.Path('p').iterdir()] == ['seed0000.png']
+    assert sorted(path.name for path in pathlib.Path('p').iterdir()) == ['grid.png', 'seed0000.png']
     assert 'Wrote 1 picture to p' in output
 
 
