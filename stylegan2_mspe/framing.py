@@ -38,7 +38,7 @@ def frame(resolution: int, box: tuple[int, int] | None = None, shift: tuple[floa
     _check_size('--size', size)
     canvas = request_canvas(resolution, box, shift, wrap=wrap)
     if canvas is None:          # the trained picture
-        canvas = Canvas.identity(resolution).wrapped(wrap is not False)
+        canvas = Canvas.identity(resolution).wrapped()
     corner = [int((length - resolution) / 2) for length in box or (resolution, resolution)]
     for axis, repeat in zip('yx', repeats):
         canvas = _repeated(canvas, axis, repeat)

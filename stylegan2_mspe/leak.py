@@ -25,7 +25,7 @@ def leak_map(G: torch.nn.Module, ws: torch.Tensor, canvas: Canvas | None = None,
     """
     if noise_mode == 'random':
         raise ValueError("noise mode 'random' for a leak map: expected one that is the same in two pictures")
-    canvas = canvas or Canvas.identity(G.img_resolution)
+    canvas = canvas or rendering.trained_canvas(G, 'plane')
     zero, plane = (Window.whole(canvas, border) for border in ('zero', 'plane'))
     with_border, picture = _features(G, ws, zero, noise_mode, noise_seed)
     without, plain = _features(G, ws, plane, noise_mode, noise_seed)

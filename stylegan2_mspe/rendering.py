@@ -37,6 +37,11 @@ def seed_ws(G: torch.nn.Module, seeds: Sequence[int]) -> torch.Tensor:
     return G.mapping(z, seed_labels(G, seeds))
 
 
+def trained_canvas(G: torch.nn.Module, border: str | None = None) -> Canvas:
+    """The trained picture, with that border (None: the network's): a world without one goes round."""
+    return Canvas.identity(G.img_resolution).wrapped((border or G.synthesis.border) == 'plane')
+
+
 def request_canvas(resolution: int, box: tuple[int, int] | None = None, shift: tuple[float, float] = (0, 0),
                    size: tuple[int, int] | None = None, wrap: bool | None = None) -> Canvas | None:
     """The canvas for a box (height, width) about the trained picture, content shifted, drawn at a size.
@@ -44,7 +49,7 @@ def request_canvas(resolution: int, box: tuple[int, int] | None = None, shift: t
     The box shares what it adds to, or cuts from, the trained picture between both sides; an odd pixel is the
     bottom's and the right's (Sec. 4.3). wrap None: an axis wraps (the paper's circular shift) where the box
     is as long as the trained picture, and is extrapolated where it is not. Returns None where that is the
-    trained picture itself.
+    trained picture itself, which goes round where a network has no border.
     """
     box = box or (resolution, resolution)
     borders = []
@@ -54,7 +59,7 @@ def request_canvas(resolution: int, box: tuple[int, int] | None = None, shift: t
     wraps = tuple(length == resolution if wrap is None else wrap for length in box)
     canvas = Canvas.identity(resolution).extended(*borders).shifted(*shift, wrap=wraps)
     canvas = canvas if size is None else canvas.resized(*size)
-    return None if canvas == Canvas.identity(resolution).wrapped(wraps) else canvas
+    return None if canvas == Canvas.identity(resolution).wrapped() else canvas
 
 
 def is_extrapolated(canvas: Canvas | None) -> bool:

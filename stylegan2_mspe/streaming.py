@@ -35,7 +35,7 @@ def tiles(G: torch.nn.Module, ws: torch.Tensor, canvas: Canvas | None = None, ti
     """
     if len(ws) != 1:
         raise ValueError(f'found the latents of {len(ws)} pictures, expected one: tiles are of a single one')
-    canvas, (top, left, height, width) = _request(G, canvas, window)
+    canvas, (top, left, height, width) = _request(G, canvas, window, border)
     tile, border = checked_tile(G, tile), border or G.synthesis.border
     windows = [(y, x, Window(canvas, top + y, left + x, min(tile, height - y), min(tile, width - x), border))
                for y in range(0, height, tile) for x in range(0, width, tile)]
@@ -46,7 +46,7 @@ def render(G: torch.nn.Module, ws: torch.Tensor, canvas: Canvas | None = None, t
            noise_mode: str = 'const', noise_seed: int = 0, border: str | None = None,
            window: Box | None = None) -> torch.Tensor:
     """The picture [C, H, W] on the CPU, about [-1, 1], assembled from its tiles; arguments as of `tiles`."""
-    canvas, box = _request(G, canvas, window)
+    canvas, box = _request(G, canvas, window, border)
     picture = torch.empty([G.img_channels, *box[2:]], dtype=next(G.parameters()).dtype)
     for top, left, pixels in tiles(G, ws, canvas, tile, noise_mode, noise_seed, border, window):
         picture[:, top:top + pixels.shape[1], left:left + pixels.shape[2]] = pixels
@@ -109,8 +109,9 @@ def _patches(G: torch.nn.Module, tile: int) -> dict:
             for resolution, place in places.items()}
 
 
-def _request(G: torch.nn.Module, canvas: Canvas | None, window: Box | None) -> tuple[Canvas, Box]:
-    canvas = canvas or Canvas.identity(G.img_resolution)
+def _request(G: torch.nn.Module, canvas: Canvas | None, window: Box | None,
+             border: str | None = None) -> tuple[Canvas, Box]:
+    canvas = canvas or rendering.trained_canvas(G, border)
     window = window or (0, 0, canvas.height, canvas.width)
     Window(canvas, *window)     # raises where it is not inside
     return canvas, window

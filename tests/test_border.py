@@ -1,10 +1,15 @@
 """Networks that know no padding: what they draw everywhere, and that every way of drawing knows that."""
 
+import dataclasses
+
 import pytest
 import torch
 
 from stylegan2_mspe import legacy, network_safetensors, networks, rendering, streaming
 from stylegan2_mspe.large_picture import Look, describe
+from stylegan2_mspe.leak import leak_map
+from stylegan2_mspe.metrics.registry import parse
+from stylegan2_mspe.metrics.task import MetricTask
 from stylegan2_mspe.pe import Canvas, Window
 from tests.golden import fill
 
@@ -62,6 +67,24 @@ def test_tiles_are_the_whole():
     assert (streaming.render(G, ws, canvas, tile=16) - whole).abs().max() <= 1e-12 * whole.std()
     recipe = lambda border: describe(G, ws, canvas, Look(border=border), 16)
     assert recipe(None) == recipe('plane') != recipe('zero')
+
+
+def test_the_trained_picture_goes_round_whoever_draws_it():
+    G = make('plane')
+    ws = latents(G, 1)
+    whole = rendering.render(G, ws)
+    for found in (streaming.render(G, ws)[None], streaming.render(make('zero'), ws, border='plane')[None],
+                  rendering.render(G, ws, rendering.request_canvas(16))):
+        assert (found - whole).abs().max() <= 1e-12 * whole.std()
+    asked = rendering.render(G, ws, rendering.request_canvas(16, wrap=False))
+    assert (asked - rendering.render(G, ws, IDENTITY)).abs().max() <= 1e-12 * whole.std()
+    assert (asked - whole).abs().max() > .01 * whole.std()
+    padded, plain = leak_map(G, ws, noise_mode='none'), rendering.render(G, ws, None, 'none')
+    apart = (rendering.render(G, ws, None, 'none', border='zero') - plain).square().mean(dim=(0, 1)).sqrt()
+    assert torch.allclose(padded.picture, apart / plain.std())
+    task = MetricTask(G=G, request=parse('fid@24x40'))
+    assert task.canvas == IDENTITY.wrapped().resized(24, 40)
+    assert dataclasses.replace(task, G=make('zero')).canvas == IDENTITY.resized(24, 40)
 
 
 def test_files_keep_it(tmp_path):

@@ -8,6 +8,7 @@ import torch
 from stylegan2_mspe.metrics.detectors import Detector, open_detector
 from stylegan2_mspe.metrics.registry import Request
 from stylegan2_mspe.pe import Canvas
+from stylegan2_mspe.rendering import trained_canvas
 
 Progress = Callable[[Iterable, int, str], Iterable]     # wraps a loop: (iterable, its length, what it does)
 
@@ -45,4 +46,4 @@ class MetricTask:
     def canvas(self) -> Canvas | None:
         """What is drawn, None = the trained picture."""
         size = self.request.size
-        return size and Canvas.identity(self.G.img_resolution).resized(*size)
+        return size and trained_canvas(self.G).resized(*size)
