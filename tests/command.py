@@ -18,3 +18,13 @@ def written(folder) -> set[str]:
     """The names of the files in a folder; none where there is no folder."""
     folder = pathlib.Path(folder)
     return {path.name for path in folder.iterdir()} if folder.exists() else set()
+
+
+def runner(program, network, folder, monkeypatch):
+    """run(arguments) → (names of the files written, in order, text printed), in the folder."""
+    monkeypatch.chdir(folder)
+
+    def run(*arguments, network=network):
+        said = call(program, f'--network={network}', '--outdir=o', *arguments)
+        return sorted(written(folder / 'o')), said
+    return run

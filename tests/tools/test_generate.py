@@ -12,7 +12,7 @@ from PIL import Image
 
 from stylegan2_mspe import default_network, free_memory, images, rendering, streaming
 from stylegan2_mspe.pe import Canvas
-from tests.command import call, written
+from tests.command import call, runner
 from tests.drawn import assert_alike, expected, make_generator, read, save
 from tools import drawing, generate, sheet
 
@@ -27,13 +27,7 @@ def network(tmp_path_factory):
 
 @pytest.fixture
 def run(network, tmp_path, monkeypatch):
-    """run(arguments) → (names of the files written, text printed), in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments, network=network[0]):
-        said = call(generate.main, f'--network={network}', '--outdir=o', *arguments)
-        return sorted(written(tmp_path / 'o')), said
-    return run
+    return runner(generate.main, network[0], tmp_path, monkeypatch)
 
 
 # ----- what is written --------------------------------------------------------------------------------------

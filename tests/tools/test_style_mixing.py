@@ -10,7 +10,7 @@ import torch
 
 from stylegan2_mspe import images
 from stylegan2_mspe.pe import Canvas
-from tests.command import call, written
+from tests.command import runner
 from tests.drawn import assert_alike, read, save
 from tools import style_mixing
 
@@ -25,12 +25,7 @@ def network(tmp_path_factory):
 
 @pytest.fixture
 def run(network, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments, network=network[0]):
-        said = call(style_mixing.main, f'--network={network}', '--outdir=o', *arguments)
-        return sorted(written(tmp_path / 'o')), said
-    return run
+    return runner(style_mixing.main, network[0], tmp_path, monkeypatch)
 
 
 def latent(G, seed, psi=1, c=None):
