@@ -25,7 +25,8 @@ from stylegan2_mspe.inversion.place import Place
 from stylegan2_mspe.inversion.projection import Projection, Recipe, draw
 from stylegan2_mspe.similarity import grey, patch_at
 
-ROLES = ('baseline', 'sspe', 'mspe')
+ROLES = ('baseline', 'sspe', 'mspe', 'mspe-plus')
+SEARCHED = ('mspe', 'mspe-plus')        # of these also places, which the others do not have at every level
 SHIFTS = (0, 8, 16, 24, 32)             # right and down, pixels
 ZOOM = 2.0                              # about the top-left corner
 SHOWN, SHOWN_MORE = 6, 10               # digits in the pictures

@@ -18,7 +18,7 @@ def progress(label: str):
 def fig5(asked, data, digits, steps):
     """Inversion of digits at other places than those of the training set, and of the places themselves.
 
-    Needs networks baseline, sspe and mspe.
+    Needs networks baseline, sspe, mspe and mspe-plus.
     """
     from stylegan2_mspe.experiments import fig5, found_places
     from stylegan2_mspe.experiments.held_out import held_out_digits
@@ -27,7 +27,8 @@ def fig5(asked, data, digits, steps):
     networks, found = asked.networks(fig5.ROLES), held_out_digits(data, digits)
     recipe = dataclasses.replace(RECIPES['paper'], steps=steps)
     scores, shown = fig5.measure(networks, found, asked.classifier, recipe, progress)
-    searches, places = found_places.search(networks, found, progress=progress)
+    with_places = {label: network for label, network in networks.items() if label in fig5.SEARCHED}
+    searches, places = found_places.search(with_places or networks, found, progress=progress)
     qualities = asked.judge(networks)
     numbers = dict(data=found.source, loss=fig5.LOSS, scores=[dataclasses.asdict(each) for each in scores],
                    searches=[dataclasses.asdict(each) for each in searches])
@@ -40,7 +41,7 @@ def fig5(asked, data, digits, steps):
 def fig_c(asked, data, digits, steps):
     """As fig5, at more places, with a digit of each class shown.
 
-    Needs networks baseline, sspe and mspe.
+    Needs networks baseline, sspe, mspe and mspe-plus.
     """
     from stylegan2_mspe.experiments import fig5
     from stylegan2_mspe.experiments.held_out import held_out_digits
