@@ -226,6 +226,9 @@ def check_shapes(config: TrainingConfig) -> None:
     if config.random_margin and config.border == 'plane':
         raise ValueError(f'--random-margin={config.random_margin:g}: found --border=plane, by which all '
                          'pictures are drawn so; expected one of the two')
+    if config.random_margin and round(config.random_margin * config.batch_gpu) == 0:
+        raise ValueError(f'--random-margin={config.random_margin:g}: gives none of the {config.batch_gpu} '
+                         'images per pass a margin, expected a larger part or a larger --batch-gpu')
 
 
 def describe(options: dict, data_name: str) -> str:

@@ -22,24 +22,25 @@ SHIFTED = 0.75          # part of the steps that shift, where a run does
 class StepCanvas:
     """One step's canvas: the trained picture, its content moved by `shift`, on `size` × `size` pixels.
 
-    The first part of a batch, `margin` of it, is drawn with a margin that is not shown: in plane mode.
+    The first part of a batch, `margin` of it, is drawn with a margin that is not shown: in plane mode, in
+    which the world goes round as it does for generate.
     """
     resolution: int                     # of the trained picture
     size: int                           # pixels
     shift: tuple[int, int] = (0, 0)     # (dy, dx), world pixels, round the trained size
     margin: float = 0                   # part of the pictures, 0 ... 1
+    wraps: bool = False                 # also where nothing is shifted, as the network has no border
 
     @property
     def canvas(self) -> Canvas:
-        canvas = Canvas.identity(self.resolution)
-        if self.shift != (0, 0):
-            canvas = canvas.shifted(*self.shift)
+        wraps = self.wraps or self.shift != (0, 0)
+        canvas = Canvas.identity(self.resolution).shifted(*self.shift, wrap=wraps)
         return canvas if self.size == self.resolution else canvas.resized(self.size, self.size)
 
     def draw(self, synthesis: torch.nn.Module, ws: torch.Tensor) -> torch.Tensor:
         """Pictures [N, C, R, R], as the trained canvas would show them, of ws [N, num_ws, w_dim]."""
         count = round(self.margin * len(ws))
-        places = ((ws[:count], Window.whole(self.canvas, 'plane')), (ws[count:], self.canvas))
+        places = ((ws[:count], Window.whole(self.canvas.wrapped(), 'plane')), (ws[count:], self.canvas))
         return self.back(torch.cat([synthesis(part, canvas=place) for part, place in places if len(part)]))
 
     def back(self, pictures: torch.Tensor) -> torch.Tensor:
@@ -65,4 +66,4 @@ def step_canvas(config: TrainingConfig, step: int) -> StepCanvas | None:
         shift = tuple(random.randint(config.resolution, size=2).tolist())
     if size == config.resolution and shift == (0, 0) and not config.random_margin:
         return None
-    return StepCanvas(config.resolution, size, shift, config.random_margin)
+    return StepCanvas(config.resolution, size, shift, config.random_margin, config.border == 'plane')

@@ -188,6 +188,7 @@ def test_augmentation(options, expected):
         (dict(batch_gpu=-1), '--batch-gpu=-1: expected at least 1'),
         (dict(random_margin=1.5), '--random-margin=1.5: expected a part of the pictures, 0 to 1'),
         (dict(cfg='mspe-plus-small', random_margin=.5), '--random-margin=0.5: found --border=plane'),
+        (dict(random_margin=.01), '--random-margin=0.01: gives none of the 32 images per pass a margin'),
         (dict(gpus=3), '--gpus=3: expected a power of two'),
         (dict(gpus=4, batch=30), '--batch=30: expected a multiple of --gpus=4'),
         (dict(metrics=('fid50k_full', 'fid50')), '--metrics=fid50 is not a metric; did you mean fid50k'),

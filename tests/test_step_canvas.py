@@ -94,12 +94,32 @@ def test_a_part_of_the_pictures_is_drawn_without_a_border(size, shift):
         pictures = step.draw(G.synthesis, ws)
         for part, border in ((slice(0, count), 'plane'), (slice(count, None), 'zero')):
             if len(ws[part]):
-                place = bordered(step.canvas, border, 16)
+                canvas = step.canvas.wrapped() if border == 'plane' else step.canvas
+                place = bordered(canvas, border, 16)
                 expected = step.back(G.synthesis(ws[part], canvas=place))
                 assert (pictures[part] - expected).abs().max() < 1e-12 * expected.std()
     assert drawn(3, random_margin=.25) == [StepCanvas(16, 16, (0, 0), .25)] * 3
     sizes = {each.size for each in drawn(60, random_margin=.5, random_resize=(12, 16))}
     assert sizes == {12, 16}
+
+
+@pytest.mark.parametrize('margin', [0, 1])
+def test_without_a_border_pictures_of_other_sizes_go_round_whether_shifted_or_not(margin):
+    own = {} if margin else dict(border='plane')
+    G = fill(networks.Generator(8, 0, 8, 16, 3, mapping_kwargs=dict(num_layers=2), synthesis_kwargs=dict(
+        channel_base=128, channel_max=8, pe='mspe', use_noise=False, **own))).double()
+    ws = G.mapping(torch.randn([2, 8], generator=torch.Generator().manual_seed(1)), None)
+
+    class Raw(StepCanvas):          # as drawn, for resizing sees a border
+        def back(self, pictures):
+            return pictures
+
+    still, moved = (Raw(16, 24, shift, margin, wraps=not margin).draw(G.synthesis, ws)
+                    for shift in ((0, 0), (8, 0)))
+    # 8 world pixels are 12 of these, three whole cells of the coarsest level.
+    assert (moved - still.roll(12, 2)).abs().max() < 1e-10 * still.std()
+    wish = dict(random_resize=(12, 24), border='plane')
+    assert all(each.wraps for each in drawn(9, **wish)) and drawn(9, random_resize=(16,), border='plane') == [None] * 9
 
 
 def test_the_preset_shifts():
