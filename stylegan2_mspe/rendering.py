@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from stylegan2_mspe import free_memory, networks
+from stylegan2_mspe.memory import is_shortage
 from stylegan2_mspe.pe import Canvas, Place, bordered
 
 PRECISIONS = dict(fp32=torch.float32, fp16=torch.float16, bf16=torch.bfloat16, fp64=torch.float64)
@@ -102,7 +103,7 @@ def render(G: torch.nn.Module, ws: torch.Tensor, canvas: Place = None, noise_mod
             canvas = bordered(canvas, border, G.img_resolution)
         return G.synthesis(ws, canvas=canvas, noise_mode=noise_mode, noise_seed=noise_seed)
     except RuntimeError as error:
-        if 'memory' not in str(error):
+        if not is_shortage(error):
             raise
         raise MemoryError(str(error).splitlines()[0]) from error
 

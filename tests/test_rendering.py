@@ -37,6 +37,20 @@ def test_a_window_takes_any_number_of_pictures_and_a_canvas_for_each():
         rendering.render(G, ws[:2], Window(canvases, 3, 5, 9, 2))
 
 
+def test_only_want_of_memory_is_told_as_such():
+    def draw_nothing(*_, **__):
+        raise RuntimeError(reason)
+    G = tiny_generator()
+    G.synthesis.forward = draw_nothing
+    for reason in ('CUDA error: an illegal memory access was encountered', 'no such memory format'):
+        with pytest.raises(RuntimeError, match=reason):
+            rendering.render(G, tiny_ws(G, 1))
+    for reason in ('DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes',
+                   'CUDA out of memory. Tried to allocate 2 GiB'):
+        with pytest.raises(MemoryError, match=reason):
+            rendering.render(G, tiny_ws(G, 1))
+
+
 def test_one_seed_serves_all_and_no_canvas_is_no_picture():
     G = tiny_generator()
     ws = tiny_ws(G, 2)
