@@ -12,7 +12,8 @@ def free(device: torch.device | str) -> int:
     """Bytes that are free now on the device."""
     device = torch.device(device)
     if device.type == 'cuda':
-        return torch.cuda.mem_get_info(device)[0]
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + kept    # which torch takes again
     import psutil
     return min(psutil.virtual_memory().available, _container_memory())
 
