@@ -185,7 +185,7 @@ def _set_average(networks: dict[str, Any], recorded: Any) -> None:
 def _check_exportable(key: str, module: torch.nn.Module, kwargs: dict) -> None:
     """Theirs are baselines without labels; the generator sums pictures, the discriminator is residual."""
     expected = dict(architecture='resnet' if key == 'D' else 'skip', pe='none', use_noise=True,
-                    resample_filter=[1, 3, 3, 1], activation='lrelu', kernel_size=3)
+                    resample_filter=[1, 3, 3, 1], activation='lrelu', kernel_size=3, border='zero')
     for name, value in expected.items():
         if kwargs.get(name, value) != value:
             raise ValueError(f'{key}: found {name} = {kwargs[name]!r}, expected {value!r}: '

@@ -113,6 +113,7 @@ def test_the_discriminator_means_the_same_there(tmp_path):
 @pytest.mark.parametrize('content, asked', [
     (lambda: make_content(pe='mspe'), "G_ema: found pe = 'mspe'"), (lambda: make_content(c_dim=3), 'labels'),
     (lambda: make_content(architecture='resnet'), "architecture = 'resnet', expected 'skip'"),
+    (lambda: make_content(border='plane'), "border = 'plane', expected 'zero'"),
 ])
 def test_what_rosinality_has_no_place_for_is_refused(tmp_path, content, asked):
     with pytest.raises(ValueError, match=asked):
