@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 import torch.nn.functional as F
 
+from stylegan2_mspe import rendering
 from stylegan2_mspe.inversion.latents import Statistics, start_from_w
 from stylegan2_mspe.inversion.losses import Loss
 from stylegan2_mspe.inversion.place import Place
@@ -21,7 +22,7 @@ from stylegan2_mspe.inversion.projection import Projection, Recipe, draw
 
 GRID = 8                        # starts along each axis of the trained extent
 ZOOMS = (0.5, 2 ** -0.5, 1.0, 2 ** 0.5, 2.0)
-BATCH = 64
+BATCH = 64                      # pictures that are drawn at a time, where they fit
 LATENT_RATE = 0.05
 PLACE_RATE = 0.3                # of shifts, in widths of the filter
 
@@ -133,8 +134,9 @@ def screen(G: torch.nn.Module, targets: torch.Tensor, ws: torch.Tensor, places: 
     count = len(places.shift)
     best = targets.new_full([len(targets), count], float('inf'))
     which = torch.zeros_like(best, dtype=torch.int64)
-    for index, first in itertools.product(range(len(ws)), range(0, count, BATCH)):
-        part = slice(first, first + BATCH)
+    batch = batch_that_fits(G, places)
+    for index, first in itertools.product(range(len(ws)), range(0, count, batch)):
+        part = slice(first, first + batch)
         some = places[part]
         pictures = draw(G, ws[index:index + 1].expand(len(some.shift), -1, -1), some, finest=width)
         found = band(pictures, width)
@@ -161,7 +163,8 @@ def find_places(G: torch.nn.Module, targets: torch.Tensor, known: Statistics, st
     """
     ws = torch.cat([known.mean, known.w[:latents - 1]])[:, None].expand(-1, G.num_ws, -1)
     grid = starts(start, find)
-    done = iter(progress(range(pieces(len(targets), len(ws), len(grid.shift)))))
+    parts = -(-len(grid.shift) // batch_that_fits(G, grid))
+    done = iter(progress(range(pieces(len(targets), len(ws) * parts))))
     advance = functools.partial(next, done, None)
     advance()                       # the first piece begins
     losses, which = screen(G, targets, ws, grid, STAGES[0].widths[0] * start.resolution, advance)
@@ -178,10 +181,15 @@ def find_places(G: torch.nn.Module, targets: torch.Tensor, known: Statistics, st
     return place[kept], ws[kept]
 
 
-def pieces(count: int, latents: int, places: int) -> int:
-    """How often a search for `count` targets advances."""
+def pieces(count: int, screened: int) -> int:
+    """How often a search for `count` targets advances; screened: batches on the grid of places."""
     trials = sum(stage.places for stage in STAGES if stage.latents)
-    return latents * -(-places // BATCH) + count * trials + sum(stage.steps for stage in STAGES)
+    return screened + count * trials + sum(stage.steps for stage in STAGES)
+
+
+def batch_that_fits(G: torch.nn.Module, place: Place) -> int:
+    """How many pictures to draw at a time, 1…BATCH. Raises ValueError where not even one fits."""
+    return rendering.batch_that_fits(G, place.size, '--target', BATCH)
 
 
 @torch.no_grad()
@@ -193,10 +201,10 @@ def try_latents(G: torch.nn.Module, targets: torch.Tensor, ws: torch.Tensor, pla
     each = len(ws) // len(targets)
     widths = [width * place.resolution for width in stage.widths]
     samples = samples[:, None].expand(-1, G.num_ws, -1)
-    losses = []
+    losses, batch = [], batch_that_fits(G, place)
     for index, own in enumerate(ws):
         distance = distance_from(targets[index // each, None], widths)
-        for some in torch.cat([own[None], samples]).split(BATCH):
+        for some in torch.cat([own[None], samples]).split(batch):
             losses.append(distance(draw(G, some, place[[index] * len(some)], finest=widths[-1])))
         advance()
     best = choose(torch.cat(losses).view(len(targets), -1), stage.starts)

@@ -5,6 +5,7 @@ import pytest
 import scipy.ndimage
 import torch
 
+from stylegan2_mspe import free_memory, rendering
 from stylegan2_mspe.inversion import search
 from stylegan2_mspe.inversion.latents import statistics
 from stylegan2_mspe.inversion.place import Place
@@ -95,6 +96,29 @@ def test_the_best_latents_are_tried_at_every_place():
     torch.testing.assert_close(ws[0, 0], samples[3])
     torch.testing.assert_close(ws[2], own[2])
     assert found.shift[0].tolist() == [9, 4] and found.shift[2].tolist() == [5, 5]
+
+
+def test_where_memory_is_short_fewer_pictures_are_drawn_at_a_time(monkeypatch):
+    G, counts = make_generator(), []
+    ws = G.mapping(torch.randn(2, 8, generator=torch.Generator().manual_seed(0)), None)
+    place = place_at(G, *((number, 2 * number) for number in range(7)))
+    targets, stage = draw(G, ws, place[:2]), search.Stage(places=1, latents=4, steps=1, widths=(1 / 4,))
+    samples = statistics(G, 10).w[:4]
+
+    def search_it():
+        return [*search.screen(G, targets, ws, place, 4), *search.try_latents(G, targets, ws, place[:2], samples,
+                                                                             stage, lambda: None)[:1]]
+
+    whole = search_it()
+    one = rendering.picture_bytes(G, 16, 16)
+    monkeypatch.setattr(free_memory, 'usable', lambda device: 3 * one + 1)
+    monkeypatch.setattr(search, 'draw', lambda G, ws, *a, **k: counts.append(len(ws)) or draw(G, ws, *a, **k))
+    for found, wanted in zip(search_it(), whole):
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+    assert counts == [3, 3, 1] * 2 + [3, 2] * 2
+    monkeypatch.setattr(free_memory, 'usable', lambda device: 10)
+    with pytest.raises(ValueError, match='--target: a picture of 16x16 pixels takes about'):
+        search_it()
 
 
 def test_the_work_is_told_piece_by_piece(monkeypatch):
