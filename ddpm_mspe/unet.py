@@ -246,8 +246,10 @@ class Attention(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x [N, C, H, W] -> [N, C, H, W]."""
-        q, k, v = self.qkv(self.norm(x)).flatten(2).transpose(1, 2).chunk(3, dim=2)     # [N, H·W, C] each
-        found = F.scaled_dot_product_attention(q, k, v)
+        # [N, 1, H·W, C] each: with an axis for the only head, and the numbers of a place side by side, torch
+        # does it without a matrix of all pairs.
+        q, k, v = self.qkv(self.norm(x)).flatten(2).transpose(1, 2).contiguous()[:, None].chunk(3, dim=3)
+        found = F.scaled_dot_product_attention(q, k, v)[:, 0]
         return x + self.out(found.transpose(1, 2).reshape(x.shape))
 
 

@@ -81,6 +81,13 @@ def test_attention_by_hand():
     torch.testing.assert_close(layer(x), wanted, rtol=1e-5, atol=1e-5)
 
 
+def test_attention_of_a_large_picture_takes_no_matrix_of_all_pairs():
+    layer, x = fill_unet(nn.ModuleDict(dict(a=unet.Attention(4, 2))))['a'], noisy(2, 6, 4, 4)
+    wanted = layer(x)
+    with nn.attention.sdpa_kernel(nn.attention.SDPBackend.FLASH_ATTENTION):
+        torch.testing.assert_close(layer(x), wanted, rtol=1e-5, atol=1e-5)
+
+
 def test_residual_block_by_hand():
     block = fill_unet(nn.ModuleDict(dict(b=unet.ResidualBlock(4, 8, 6, 0., 2))))['b']
     x, time = noisy(2, 5, 3, 4), torch.randn(2, 6, generator=torch.Generator().manual_seed(1))
