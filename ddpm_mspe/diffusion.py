@@ -42,9 +42,8 @@ class Diffusion:
 
     def kept(self, t: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
         """ā_t of the times t [N] (-1: 1) as [N, 1, …], to be multiplied with `like`."""
-        table = torch.cat([torch.ones(1, dtype=torch.float64), self.alphas_cumprod])
-        found = table[t.cpu() + 1].to(like.device, torch.promote_types(like.dtype, torch.float32))
-        return found.reshape([-1] + [1] * (like.ndim - 1))
+        table = _kept_table(self, like.device, torch.promote_types(like.dtype, torch.float32))
+        return table[t.to(like.device) + 1].reshape([-1] + [1] * (like.ndim - 1))
 
     def noised(self, x0: torch.Tensor, t: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         """x_t of pictures x0 (Eq. 4): √ā x0 + √(1 - ā) ε."""
@@ -76,3 +75,10 @@ class Diffusion:
         """Mean squared error of the predicted ε, one a picture: [N] (Eq. 14)."""
         predicted = predict(self.noised(x0, t, noise), t)
         return (predicted.to(noise.dtype) - noise).square().flatten(1).mean(1)
+
+
+@functools.lru_cache(maxsize=8)
+def _kept_table(diffusion: Diffusion, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+    """ā of the times -1 … T - 1, [T + 1], where it is needed, so that nobody waits for a GPU to say a time."""
+    with torch.inference_mode(False):
+        return torch.cat([torch.ones(1, dtype=torch.float64), diffusion.alphas_cumprod]).to(device, dtype)

@@ -31,6 +31,13 @@ def test_noised_and_back(numbers):
     torch.testing.assert_close(found, torch.tensor(numbers['x0_from_eps']), rtol=1e-4, atol=1e-4)
 
 
+def test_no_time_is_read_back_from_a_device():
+    """Tensors of the meta device hold nothing that could be read."""
+    pictures, t = torch.zeros(2, 3, 4, 5, device='meta'), torch.zeros(2, dtype=torch.int64, device='meta')
+    losses = Diffusion().losses(lambda x, t: x, pictures, t, pictures)
+    assert losses.shape == (2,) and losses.device.type == 'meta'
+
+
 def test_posterior_between_distant_times_is_bayes():
     """Mean and variance of x_to given x_t and x0, by conditioning the joint Gaussian of the two."""
     diffusion = Diffusion(steps=50, first=.01, last=.3)
