@@ -1,7 +1,6 @@
-"""What the click programs share: option types, one-sentence errors, a progress line."""
+"""What the click programs share: one-sentence errors, options that several have, a progress line."""
 
 import os
-import re
 import shutil
 import signal
 import sys
@@ -13,6 +12,7 @@ from typing import NoReturn, TextIO, TypeVar
 import click
 
 from stylegan2_mspe.memory import is_shortage
+from tools.option_types import DetectorType, ListType
 
 T = TypeVar('T')
 
@@ -107,65 +107,11 @@ def describe_os_error(error: OSError) -> str:
     return ': '.join(str(part) for part in parts if part is not None)
 
 
-def parse_size(text: str) -> tuple[int, int]:
-    """'256x512' to (256, 512): height and width in pixels. Raises ValueError for anything else and for 0."""
-    match = re.fullmatch(r'(\d{1,18})x(\d{1,18})', text.strip().lower(), re.ASCII)
-    size = tuple(map(int, match.groups())) if match else (0, 0)
-    if 0 in size:
-        raise ValueError(f'found {text!r}, expected HEIGHTxWIDTH in pixels such as 256x512')
-    return size
-
-
-class SizeType(click.ParamType):
-    """An option of the form HEIGHTxWIDTH; gives (height, width)."""
-
-    name = 'HxW'
-
-    def convert(self, value, param, ctx):
-        if isinstance(value, tuple):
-            return value
-        try:
-            return parse_size(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-class ListType(click.ParamType):
-    """Comma-separated values; gives a tuple."""
-
-    def __init__(self, item, name):
-        self.item, self.name = item, name
-
-    def convert(self, value, param, ctx):
-        if isinstance(value, tuple):
-            return value
-        try:
-            return tuple(self.item(part.strip()) for part in value.split(','))
-        except ValueError:
-            self.fail(f'found {value!r}, expected {self.name} separated by commas', param, ctx)
-
-
 def metrics_option(help: str, **how):
     """--metrics: names separated by commas; `none` is an empty tuple."""
     none = lambda ctx, param, value: () if value == ('none',) else value
     return click.option('--metrics', type=ListType(str, 'names'), metavar='NAMES', callback=none, help=help,
                         **how)
-
-
-class DetectorType(click.ParamType):
-    """'FILE', for every metric, or 'KIND=FILE'; gives (kind, file)."""
-
-    name = '[KIND=]FILE'
-
-    def convert(self, value, param, ctx):
-        if isinstance(value, tuple):
-            return value
-        kind, equals, file = value.partition('=')
-        if not equals or os.path.exists(value):
-            return '', value
-        if kind not in ('inception', 'vgg16') or not file:
-            self.fail(f'found {value!r}, expected a file, inception=FILE or vgg16=FILE', param, ctx)
-        return kind, file
 
 
 def detector_option(default: str = ''):
@@ -178,8 +124,15 @@ def detector_option(default: str = ''):
 
 
 def pick_device(name: str):
-    """'auto' is CUDA where there is some. Raises ValueError for CUDA where there is none."""
+    """'auto' is CUDA where there is some. Raises ValueError for CUDA where there is none.
+
+    What has been imported by then stays: the garbage collector, which on the way would look through all of it
+    again and again for a third of a second, leaves it alone.
+    """
+    gc.disable()
     import torch
+    gc.freeze()
+    gc.enable()
 
     if name == 'cuda' and not torch.cuda.is_available():
         raise ValueError('--device=cuda: found no CUDA device, expected one (or --device=cpu)')

@@ -6,24 +6,19 @@ import sys
 import click
 
 from tools import cli
+from tools.option_types import TextType
 
 MAX_CLASSES_SHOWN = 20
 
 
-class ColourType(click.ParamType):
+class ColourType(TextType):
     """A colour's name, #rrggbb or R,G,B; gives (red, green, blue)."""
 
     name = 'colour'
 
-    def convert(self, value, param, ctx):
+    def parse(self, text):
         from stylegan2_mspe.fit import parse_colour
-
-        if isinstance(value, tuple):
-            return value
-        try:
-            return parse_colour(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+        return parse_colour(text)
 
 
 @click.command(context_settings=cli.SETTINGS)

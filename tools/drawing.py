@@ -3,117 +3,14 @@
 import contextlib
 import math
 import os
-import re
 import zipfile
 
 import click
 
 from tools import cli
+from tools.option_types import EditType, SizeType
 
-MAX_SEEDS = 1_000_000
 MAX_LATENT_BYTES = 1 << 30      # of a file of latents, unpacked
-
-
-class SeedsType(click.ParamType):
-    """Whole numbers and ranges: '0-15', '3,5,8', '1,4-6'."""
-
-    name = 'list'
-
-    def convert(self, value, param, ctx):
-        if not isinstance(value, str):
-            return value
-        ranges = []
-        for part in value.split(','):
-            match = re.fullmatch(r'\s*(\d{1,10})(?:\s*-\s*(\d{1,10}))?\s*', part, re.ASCII)
-            first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
-            if not 0 <= first <= last < 2 ** 32:
-                self.fail(f'found {value!r}, expected seeds from 0 to {2 ** 32 - 1}, such as 0-15 or 3,5,8')
-            ranges.append(range(first, last + 1))
-        if sum(map(len, ranges)) > MAX_SEEDS:
-            self.fail(f'found {sum(map(len, ranges))} seeds, expected at most {MAX_SEEDS}', param, ctx)
-        return [seed for numbers in ranges for seed in numbers]
-
-
-class ShiftType(click.ParamType):
-    """'K' (down and right) or 'DY,DX' in pixels of the trained picture, fractions allowed; gives (dy, dx)."""
-
-    name = 'K|DY,DX'
-
-    def convert(self, value, param, ctx):
-        if not isinstance(value, str):
-            return value
-        number = r'\s*([+-]?(?:\d+\.?\d*|\.\d+))\s*'
-        match = re.fullmatch(rf'{number}(?:,{number})?', value, re.ASCII)
-        shift = (float(match[1]), float(match[2] or match[1])) if match else (1e9, 0)
-        if max(map(abs, shift)) > 1e6:
-            self.fail(f'found {value!r}, expected pixels such as 16, -4.5 or 0,32', param, ctx)
-        return tuple(distance + 0.0 for distance in shift)
-
-
-class RepeatType(click.ParamType):
-    """'START:STOPxN': a stretch of the trained picture's pixels, N times; gives (start, stop, N)."""
-
-    name = 'A:BxN'
-
-    def convert(self, value, param, ctx):
-        if not isinstance(value, str):
-            return value
-        match = re.fullmatch(r'\s*(-?\d{1,8}):(-?\d{1,8})x(\d{1,4})\s*', value, re.ASCII)
-        start, stop, times = map(int, match.groups()) if match else (0, 0, 0)
-        if start >= stop or times < 1:
-            self.fail(f'found {value!r}, expected pixels and how often to show them, such as 64:128x3',
-                      param, ctx)
-        return start, stop, times
-
-
-class BoxType(click.ParamType):
-    """'Y,X,HxW' in pixels, or in whole ones only; gives (top, left, height, width)."""
-
-    name = 'Y,X,HxW'
-
-    def __init__(self, whole: bool = False):
-        self.whole = whole
-
-    def convert(self, value, param, ctx):
-        if not isinstance(value, str):
-            return value
-        number = r'\s*(-?\d{1,9})\s*' if self.whole else r'\s*(-?(?:\d{1,9}(?:\.\d*)?|\.\d+))\s*'
-        match = re.fullmatch(rf'{number},{number},{number}x{number}', value, re.ASCII)
-        box = tuple(map(int if self.whole else float, match.groups())) if match else (0, 0, 0, 0)
-        if min(box[2:]) <= 0:
-            self.fail(f'found {value!r}, expected a box TOP,LEFT,HEIGHTxWIDTH in pixels, such as 16,16,32x32',
-                      param, ctx)
-        return box
-
-
-class EditType(click.ParamType):
-    """'INDEX:STRENGTH', such as 0:3 or 2:-1.5; gives (index, strength)."""
-
-    name = 'INDEX:STRENGTH'
-
-    def convert(self, value, param, ctx):
-        if not isinstance(value, str):
-            return value
-        match = re.fullmatch(r'\s*(\d{1,6})\s*:\s*([+-]?(?:\d{1,9}(?:\.\d*)?|\.\d+))\s*', value, re.ASCII)
-        if not match:
-            self.fail(f'found {value!r}, expected the index of a direction and how far to go along it, such '
-                      'as 0:3', param, ctx)
-        return int(match[1]), float(match[2])
-
-
-class MemoryType(click.ParamType):
-    """'2G', '500M'; gives bytes."""
-
-    name = 'BYTES'
-
-    def convert(self, value, param, ctx):
-        if not isinstance(value, str):
-            return value
-        match = re.fullmatch(r'(\d{1,12}(?:\.\d{1,9})?)([KMGT]?)B?', value.strip().upper(), re.ASCII)
-        count = int(float(match[1]) * 1000 ** ' KMGT'.index(match[2] or ' ')) if match else 0
-        if not count:
-            self.fail(f'found {value!r}, expected an amount of memory such as 2G or 500M', param, ctx)
-        return count
 
 
 def _finite(ctx, param, value: float) -> float:
@@ -139,9 +36,9 @@ OPTIONS = {
                               'for several'),
     'directions': click.option('--directions', metavar='FILE', help="Those of --edit, as tools/sefa.py wrote "
                                "them  [default: of all the network's layers]"),
-    'canvas': click.option('--canvas', 'box', metavar='HxW', type=cli.SizeType(), help='Draw this much of '
+    'canvas': click.option('--canvas', 'box', metavar='HxW', type=SizeType(), help='Draw this much of '
                            'the world about the trained picture  [default: the trained size]'),
-    'size': click.option('--size', metavar='HxW', type=cli.SizeType(),
+    'size': click.option('--size', metavar='HxW', type=SizeType(),
                          help='Draw the canvas on this many pixels  [default: one to one]'),
     'wrap': click.option('--wrap/--no-wrap', default=None, help='Shift round in a circle, or extrapolate  '
                          '[default: round along an axis where the canvas has the trained length]'),

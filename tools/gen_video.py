@@ -9,32 +9,30 @@ import click
 if not __package__:     # started as `python tools/gen_video.py`
     sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 from tools import cli, drawing  # noqa: E402
+from tools.option_types import SeedsType, ShiftType, SizeType, TextType  # noqa: E402
 
 FRAMES = 60             # for each keyframe, or each stretch of the path
 MAX_FRAMES = 100_000
 
 
-class PathType(click.ParamType):
+class PathType(TextType):
     """'0,0 16,16 0,32@64x128': shifts K or DY,DX, with a canvas or not; gives pairs (shift, canvas)."""
 
     name = 'path'
 
-    def convert(self, value, param, ctx):
-        if not isinstance(value, str):
-            return value
+    def parse(self, text):
         stops = []
-        for text in value.split():
-            shift, has_box, box = text.partition('@')
-            box = cli.SizeType().convert(box, param, ctx) if has_box else None
-            stops.append((drawing.ShiftType().convert(shift, param, ctx), box))
+        for stop in text.split():
+            shift, has_box, box = stop.partition('@')
+            stops.append((ShiftType().parse(shift), SizeType().parse(box) if has_box else None))
         if not stops:
-            self.fail(f"found {value!r}, expected places such as '0,0 16,16 0,32'", param, ctx)
+            raise ValueError(f"found {text!r}, expected places such as '0,0 16,16 0,32'")
         return stops
 
 
 @click.command(context_settings=cli.SETTINGS)
 @drawing.options('network')
-@click.option('--seeds', type=drawing.SeedsType(), help='Random seeds of the keyframes  [default: 0-3]')
+@click.option('--seeds', type=SeedsType(), help='Random seeds of the keyframes  [default: 0-3]')
 @click.option('--projected-w', metavar='FILE',
               help='Latents of this .npz (key w) or .npy file as keyframes instead')
 @drawing.options('trunc', 'class', 'noise-mode', 'noise-seed')

@@ -6,6 +6,7 @@ import sys
 import click
 
 from tools import cli, drawing
+from tools.option_types import BoxType, MemoryType, RepeatType, SeedsType, ShiftType
 from tools.sheet import ContactSheet, picture_path, save_picture
 
 MOST_WHOLE = 2e9    # bytes that drawing a picture at once may take
@@ -18,7 +19,7 @@ def repeat_options(program):
     for name, what in (('mirror', 'The same, every second copy turned round'),
                        ('repeat', 'Show the pixels A to B of the trained world N times in a row')):
         for axis, way in (('x', 'side by side'), ('y', 'one below the other')):
-            option = click.option(f'--{name}-{axis}', type=drawing.RepeatType(), metavar='A:BxN',
+            option = click.option(f'--{name}-{axis}', type=RepeatType(), metavar='A:BxN',
                                   help=f'{what}, {way}')
             program = option(program)
     return program
@@ -26,27 +27,27 @@ def repeat_options(program):
 
 @click.command(context_settings=cli.SETTINGS)
 @drawing.options('network')
-@click.option('--seeds', type=drawing.SeedsType(),
+@click.option('--seeds', type=SeedsType(),
               help='Random seeds, such as 0-15 or 3,5,8  [default: 0-15, or 0 where a picture is drawn in '
                    'tiles]')
 @click.option('--projected-w', metavar='FILE',
               help='Draw the latents of this .npz (key w) or .npy file instead of seeds')
 @drawing.options('trunc', 'edit', 'directions', 'class', 'noise-mode', 'noise-seed')
-@click.option('--shift', 'shifts', type=drawing.ShiftType(), multiple=True,
+@click.option('--shift', 'shifts', type=ShiftType(), multiple=True,
               help='Move the content down and right by K, or down by DY and right by DX, pixels of the '
                    'trained picture; give it several times for several columns')
 @drawing.options('canvas')
 @repeat_options
-@click.option('--zoom', metavar='Y,X,HxW', type=drawing.BoxType(),
+@click.option('--zoom', metavar='Y,X,HxW', type=BoxType(),
               help='Show this box only, enlarged; counted, as the repeats are, in pixels from the top left '
                    'of the trained picture')
 @drawing.options('size', 'wrap', 'border')
-@click.option('--window', metavar='Y,X,HxW', type=drawing.BoxType(whole=True),
+@click.option('--window', metavar='Y,X,HxW', type=BoxType(whole=True),
               help='Draw only this box of the output pixels: that part of the whole picture')
 @click.option('--tile', metavar='PIXELS', type=click.IntRange(min=1),
               help='Draw in tiles of this side, into a file that grows  [default: 1024, on CUDA '
                    '512; small pictures are drawn whole]')
-@click.option('--max-memory', type=drawing.MemoryType(),
+@click.option('--max-memory', type=MemoryType(),
               help='Draw in tiles for which this much memory will do, such as 2G, beyond what the program '
                    'itself takes')
 @click.option('--continue', 'resume', is_flag=True,

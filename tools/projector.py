@@ -8,6 +8,7 @@ import os
 import click
 
 from tools import cli, drawing
+from tools.option_types import ShiftType
 
 MAX_FRAMES = 200        # of the film
 FPS = 10
@@ -35,7 +36,7 @@ class AutoType(click.ParamType):
               help='What is optimised: a w for all layers, one for each, or z')
 @click.option('--optimize-noise', type=bool, default=True, show_default=True,
               help='Optimise the noise maps, too; otherwise those stored in the network are used')
-@click.option('--shift', type=AutoType(drawing.ShiftType()), default='0', show_default=True,
+@click.option('--shift', type=AutoType(ShiftType()), default='0', show_default=True,
               help='Where the target is seen: moved down and right by K, or by DY,DX, pixels of the trained '
                    'picture; auto finds it')
 @click.option('--zoom', type=AutoType(click.FLOAT), metavar='Z|auto', default='1', show_default=True,

@@ -9,19 +9,18 @@ import click
 if not __package__:     # started as `python tools/reconstruct_ddpm.py`
     sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 from tools import cli, diffusing, drawing  # noqa: E402
+from tools.option_types import ShiftType, TextType  # noqa: E402
 
 
-class TimesType(click.ParamType):
+class TimesType(TextType):
     """'100,200,500'; gives whole numbers, each once."""
 
     name = 'list'
 
-    def convert(self, value, param, ctx):
-        if not isinstance(value, str):
-            return value
-        parts = [part.strip() for part in value.split(',')]
+    def parse(self, text):
+        parts = [part.strip() for part in text.split(',')]
         if not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
-            self.fail(f'found {value!r}, expected steps of noise such as 100,200,500', param, ctx)
+            raise ValueError(f'found {text!r}, expected steps of noise such as 100,200,500')
         return list(dict.fromkeys(map(int, parts)))
 
 
@@ -32,7 +31,7 @@ class TimesType(click.ParamType):
               show_default=True, help='Steps of noise')
 @click.option('--count', type=click.IntRange(min=1), default=8, show_default=True,
               help='Take this many pictures')
-@click.option('--shift', type=drawing.ShiftType(), default='0', help='Where the pictures are: their content '
+@click.option('--shift', type=ShiftType(), default='0', help='Where the pictures are: their content '
               'is K, or DY,DX, pixels down and right of where the network was trained to see it')
 @drawing.options('canvas', 'size', 'wrap')
 @diffusing.options('sampler', 'steps', 'eta')

@@ -9,14 +9,15 @@ import click
 if not __package__:     # started as `python tools/sample_ddpm.py`
     sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 from tools import cli, diffusing, drawing  # noqa: E402
+from tools.option_types import SeedsType, ShiftType  # noqa: E402
 from tools.sheet import ContactSheet, save_picture  # noqa: E402
 
 
 @click.command(context_settings=cli.SETTINGS)
 @diffusing.options('network')
-@click.option('--seeds', type=drawing.SeedsType(), default='0-15', show_default=True,
+@click.option('--seeds', type=SeedsType(), default='0-15', show_default=True,
               help='Random seeds, such as 0-15 or 3,5,8')
-@click.option('--shift', 'shifts', type=drawing.ShiftType(), multiple=True,
+@click.option('--shift', 'shifts', type=ShiftType(), multiple=True,
               help='Move the content down and right by K, or down by DY and right by DX, pixels of the '
                    'trained picture; give it several times for several columns')
 @drawing.options('canvas', 'size', 'wrap')

@@ -9,11 +9,12 @@ import click
 if not __package__:     # started as `python tools/sefa.py`
     sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 from tools import cli, drawing  # noqa: E402
+from tools.option_types import SeedsType, ShiftType  # noqa: E402
 
 
 @click.command(context_settings=cli.SETTINGS)
 @drawing.options('network')
-@click.option('--layers', type=drawing.SeedsType(),
+@click.option('--layers', type=SeedsType(),
               help='Latents w whose layers count and are edited, such as 0-3 for coarse shapes  '
                    '[default: all]')
 @click.option('--rgb', is_flag=True, help='Let the layers that make the colours count, too')
@@ -24,10 +25,10 @@ from tools import cli, drawing  # noqa: E402
               show_default=True, help='How far to go, both ways')
 @click.option('--steps', type=click.IntRange(2, 99), default=5, show_default=True,
               help='Pictures of a latent along a direction')
-@click.option('--seeds', type=drawing.SeedsType(), help='Latents to edit  [default: 0-3]')
+@click.option('--seeds', type=SeedsType(), help='Latents to edit  [default: 0-3]')
 @click.option('--projected-w', metavar='FILE', help='Latents of this .npz (key w) or .npy file instead')
 @drawing.options('trunc', 'class', 'noise-mode')
-@click.option('--shift', type=drawing.ShiftType(), default='0', show_default=True,
+@click.option('--shift', type=ShiftType(), default='0', show_default=True,
               help='Move the content down and right by K, or down by DY and right by DX, pixels of the '
                    'trained picture')
 @drawing.options('canvas', 'size', 'wrap', 'device')

@@ -5,22 +5,23 @@ import os
 import click
 
 from tools import cli, drawing
+from tools.option_types import SeedsType, ShiftType
 
 DEFAULT_STYLES = range(7)       # StyleGAN2's: position, pose and coarse shapes
 
 
 @click.command(context_settings=cli.SETTINGS)
 @drawing.options('network')
-@click.option('--rows', 'row_seeds', type=drawing.SeedsType(),
+@click.option('--rows', 'row_seeds', type=SeedsType(),
               help='Random seeds of the rows  [default: 0-3, or none with --projected-w]')
-@click.option('--cols', 'col_seeds', type=drawing.SeedsType(), default='4-9', show_default=True,
+@click.option('--cols', 'col_seeds', type=SeedsType(), default='4-9', show_default=True,
               help='Random seeds of the columns')
 @click.option('--projected-w', metavar='FILE',
               help='Latents of this .npz (key w) or .npy file as rows, before those of --rows')
-@click.option('--styles', type=drawing.SeedsType(),
+@click.option('--styles', type=SeedsType(),
               help="Layers that take the columns' style  [default: 0-6, as far as the network has them]")
 @drawing.options('trunc', 'class', 'noise-mode')
-@click.option('--shift', type=drawing.ShiftType(), default='0', show_default=True,
+@click.option('--shift', type=ShiftType(), default='0', show_default=True,
               help='Move the content down and right by K, or down by DY and right by DX, pixels of the '
                    'trained picture')
 @drawing.options('canvas', 'size', 'wrap', 'precision', 'device')

@@ -7,6 +7,7 @@ import click
 from stylegan2_mspe.config import PRESET_NAMES, TrainingConfig
 from stylegan2_mspe.options import AUGPIPES, PLANS, PRETRAINED
 from tools import cli, training
+from tools.option_types import ListType
 
 
 @click.command(context_settings=cli.SETTINGS)
@@ -39,7 +40,7 @@ from tools import cli, training
 @click.option('--border', type=click.Choice(['zero', 'plane']),
               help='Beyond the pictures of G: zeros, or the world going on, so that nothing tells where they '
               "end  [default: the preset's]")
-@click.option('--random-resize', type=cli.ListType(int, 'sizes'), metavar='SIZES',
+@click.option('--random-resize', type=ListType(int, 'sizes'), metavar='SIZES',
               help='Draw each step at one of these sizes, such as 256,320,384,448,512')
 @click.option('--random-shift', type=bool, metavar='BOOL', help='Move the content at most steps, by whole '
               "pixels round the picture, and roll it back for D  [default: the preset's]")

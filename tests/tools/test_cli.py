@@ -8,13 +8,14 @@ import click
 import pytest
 
 from tools import cli
+from tools.option_types import SizeType
 
 
 def run(body, *args, capsys):
     """Runs a program with option --max-images whose body is `body(max_images)`: (exit code, stderr)."""
     @click.command(context_settings=cli.SETTINGS)
     @click.option('--max-images', type=int, default=1)
-    @click.option('--size', type=cli.SizeType())
+    @click.option('--size', type=SizeType())
     def command(max_images, size):
         body(max_images if size is None else size)
 
@@ -74,10 +75,11 @@ def test_wrong_command_line_is_2(capsys):
 
 
 def test_sizes(capsys):
-    assert cli.parse_size('256x512') == (256, 512) and cli.parse_size(' 1X20 ') == (1, 20)
+    parse = SizeType().parse
+    assert parse('256x512') == (256, 512) and parse(' 1X20 ') == (1, 20)
     for text in ('256', '0x5', '5x0', '-1x5', '5x', '1.5x2', '5x5x5', '', '٣x٣'):
         with pytest.raises(ValueError, match='expected HEIGHTxWIDTH in pixels such as 256x512'):
-            cli.parse_size(text)
+            parse(text)
     seen = []
     assert run(seen.append, '--size=3x4', capsys=capsys)[0] == 0 and seen == [(3, 4)]
     code, stderr = run(seen.append, '--size=3', capsys=capsys)

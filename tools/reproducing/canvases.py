@@ -5,7 +5,7 @@ import os
 
 import click
 
-from tools import drawing
+from tools.option_types import SeedsType
 from tools.reproducing.experiment import batches, experiment, networks, seeds
 from tools.reproducing.report import Report
 
@@ -80,7 +80,7 @@ def of_kept(asked, networks, module, found, picture) -> Report:
 @experiment('canvas',
             click.option('--network', metavar='PKL',
                          help='Network to draw with  [default: the one in the box]'),
-            click.option('--seeds', type=drawing.SeedsType(), default='2,9', show_default=True,
+            click.option('--seeds', type=SeedsType(), default='2,9', show_default=True,
                          help='Rows of the pictures'))
 def canvas(asked, network, seeds):
     """The pictures of docs/canvas.md: shift, size, repetition, extrapolation, plane and leak."""
