@@ -1,5 +1,6 @@
 """What the click programs share: one-sentence errors, options that several have, a progress line."""
 
+import gc
 import os
 import shutil
 import signal
