@@ -60,10 +60,10 @@ options = cli.choose_options(OPTIONS)     # adds those of the names given to a p
 
 def open_network(network: str | None, device: str, precision: str):
     """(G, path): the generator, ready on the device, of that file or of the default one, which is said."""
+    where = cli.pick_device(device)
     from stylegan2_mspe import legacy, rendering
     from stylegan2_mspe.default_network import default_network
 
-    where = cli.pick_device(device)
     network = network or default_network()
     print(f'Network: {network}')
     return rendering.prepare(legacy.load_network_pkl(network)['G_ema'], where, precision), network
