@@ -6,7 +6,8 @@ import json
 import pytest
 import torch
 
-from stylegan2_mspe import ada, checkpoint, training_loop
+from stylegan2_mspe import ada, checkpoint, steps, training_loop, training_parts
+from stylegan2_mspe.ticks import Stopwatch
 from stylegan2_mspe.augpipes import PIPES
 from stylegan2_mspe.legacy import load_network_pkl
 from tests import tiny
@@ -73,14 +74,14 @@ def test_signs_that_are_no_numbers_change_nothing():
 
 @pytest.mark.parametrize('name', PIPES)
 def test_every_pipe_trains(data, name):
-    training = training_loop.build(tiny.config(data, aug='fixed', augpipe=name, augment_p=1.))
+    training = training_parts.build(tiny.config(data, aug='fixed', augpipe=name, augment_p=1.))
     pipe = training.loss.augment_pipe
     assert training.strength is None and float(pipe.p) == 1
     assert {key for key, value in pipe.init_kwargs.items() if value} == set(PIPES[name])
     before = {key: value.clone() for key, value in training.models['G'].named_parameters()}
     for _ in range(2):
         pictures = next(training_loop.open_stream(training))
-        training_loop.training_step(training, *pictures, training_loop.Stopwatch(training.device))
+        steps.training_step(training, *pictures, Stopwatch(training.device))
     assert float(pipe.p) == 1
     assert not any(torch.equal(value, before[key]) for key, value in training.models['G'].named_parameters())
     assert all(bool(value.isfinite().all()) for value in training.models['D'].parameters())
@@ -88,7 +89,7 @@ def test_every_pipe_trains(data, name):
 
 def train(config, run_dir, state=None, **kwargs):
     run_dir.mkdir(exist_ok=True)
-    training = training_loop.build(config, state)
+    training = training_parts.build(config, state)
     training_loop.train(training, str(run_dir), say=lambda line: None, grid=tiny.GRID, **kwargs)
     return training
 
@@ -100,7 +101,7 @@ def test_p_in_a_training(data, tmp_path):
     for target, expected in [(-1.1, .75), (1.1, 0)]:
         run_dir = tmp_path / f'{target}'
         run_dir.mkdir()
-        training = training_loop.build(dataclasses.replace(config, ada_target=target))
+        training = training_parts.build(dataclasses.replace(config, ada_target=target))
         training_loop.train(training, str(run_dir), say=said.append, grid=tiny.GRID)
         assert float(training.loss.augment_pipe.p) == pytest.approx(expected)     # three moves of 16 / 64
         [*_, last] = tiny.stats_lines(run_dir)
@@ -112,9 +113,9 @@ def test_p_in_a_training(data, tmp_path):
 
 
 def test_without_augmentation_there_is_none(data):
-    training = training_loop.build(tiny.config(data))
+    training = training_parts.build(tiny.config(data))
     assert training.loss.augment_pipe is None and training.strength is None
-    assert training_loop.augment_p(training) == 0
+    assert training_parts.augment_p(training) == 0
 
 
 class Killed(BaseException):
@@ -142,8 +143,8 @@ def test_a_resumed_run_ends_with_the_same_bits(data, tmp_path, changes):
     states = [checkpoint.newest_state(str(tmp_path / name)) for name in ('whole', 'again')]
     assert tiny.differences(*states) == []
     assert tiny.stats_lines(tmp_path / 'whole') == tiny.stats_lines(again)
-    p = training_loop.augment_p(resumed)
-    assert p == training_loop.augment_p(whole) == states[0]['values']['augment_p'] > 0
+    p = training_parts.augment_p(resumed)
+    assert p == training_parts.augment_p(whole) == states[0]['values']['augment_p'] > 0
 
 
 def test_signs_waiting_for_the_next_move_are_in_the_state(data, tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from stylegan2_mspe import memory, snapshots, training_loop
+from stylegan2_mspe import memory, snapshots, training_loop, training_parts
 from tests import tiny
 
 SHORTAGE = getattr(torch, 'OutOfMemoryError', torch.cuda.OutOfMemoryError)
@@ -81,7 +81,7 @@ def fail(*args, **kwargs):
     (dict(batch_gpu=1), '--batch-gpu=1: a pass of 1 picture of 16x16 pixels did not fit in the memory of '),
 ])
 def test_a_step_that_does_not_fit(data, tmp_path, changes, sentence):
-    training = training_loop.build(tiny.config(data, **changes))
+    training = training_parts.build(tiny.config(data, **changes))
     training.loss.accumulate_gradients = fail
     with pytest.raises(MemoryError) as caught:
         training_loop.train(training, str(tmp_path), say=lambda line: None, grid=tiny.GRID)
@@ -92,7 +92,7 @@ def test_a_step_that_does_not_fit(data, tmp_path, changes, sentence):
 
 
 def test_networks_that_do_not_fit(data, monkeypatch):
-    monkeypatch.setattr(training_loop, 'make_models', fail)
+    monkeypatch.setattr(training_parts, 'make_models', fail)
     with pytest.raises(MemoryError) as caught:
-        training_loop.build(tiny.config(data))
+        training_parts.build(tiny.config(data))
     assert str(caught.value).startswith('--cbase=64 with --cmax=8: networks for 16x16 pixels did not fit in ')

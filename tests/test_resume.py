@@ -11,7 +11,7 @@ import time
 import pytest
 import torch
 
-from stylegan2_mspe import checkpoint, files, run_folder, training_loop
+from stylegan2_mspe import checkpoint, files, run_folder, training_loop, training_parts
 from stylegan2_mspe.legacy import load_network_pkl
 from tests import tiny
 from tools import train
@@ -21,7 +21,7 @@ ENDING = 'training-state-000000.pt'     # all of a tiny run is below one kimg
 
 def run(config, run_dir, state=None):
     training_loop.train(
-        training_loop.build(config, state), str(run_dir), say=lambda line: None, grid=tiny.GRID
+        training_parts.build(config, state), str(run_dir), say=lambda line: None, grid=tiny.GRID
     )
 
 
@@ -129,7 +129,7 @@ def test_resuming_twice_from_the_same_state(data, tmp_path):
     run(config, whole)
     again = tmp_path / 'again'
     again.mkdir()
-    training = training_loop.build(config)
+    training = training_parts.build(config)
     run_again = training_loop.train
     steps = []
 
@@ -145,7 +145,7 @@ def test_resuming_twice_from_the_same_state(data, tmp_path):
         run_again(training, str(again), say=lambda line: None, watch=kill, grid=tiny.GRID)
     for _ in range(2):
         with pytest.raises(Killed):
-            training = training_loop.build(config, checkpoint.newest_state(str(again)))
+            training = training_parts.build(config, checkpoint.newest_state(str(again)))
             run_again(training, str(again), say=lambda line: None, watch=kill, grid=tiny.GRID)
     resume(config, again)
     assert_same_end(whole, again)

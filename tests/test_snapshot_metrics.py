@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from stylegan2_mspe import checkpoint, training_loop
+from stylegan2_mspe import checkpoint, training_loop, training_parts
 from stylegan2_mspe.legacy import load_network_pkl
 from stylegan2_mspe.metrics import log
 from stylegan2_mspe.metrics.calculation import calculate
@@ -32,7 +32,7 @@ def step(training, pictures, labels, stopwatch):
 
 def train(data, folder, state=None, **changes):
     config = tiny.config(data, **{**CONFIG, **changes})
-    training = training_loop.build(config, state)
+    training = training_parts.build(config, state)
     said = []
     training_loop.train(training, str(folder), say=said.append, grid=tiny.GRID)
     return training, said

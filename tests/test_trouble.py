@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from stylegan2_mspe import checkpoint, run_folder, training_loop
+from stylegan2_mspe import checkpoint, run_folder, training_loop, training_parts
 from stylegan2_mspe.legacy import load_network_pkl
 from stylegan2_mspe.tick_end import Stopped
 from stylegan2_mspe.trouble import COLLAPSED, Trouble
@@ -62,7 +62,7 @@ def test_collapse():
 def train(run_dir, config, harm=lambda training: None, state=None):
     """Trains; `harm` is called before each step. Returns (lines, sentence that ended it or None)."""
     said = []
-    training = training_loop.build(config, state)
+    training = training_parts.build(config, state)
     step = training_loop.training_step
 
     def harmed(*args):

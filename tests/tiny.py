@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from stylegan2_mspe import training_parts
 from stylegan2_mspe.config import TrainingConfig
 
 GRID = (3, 2)
@@ -64,6 +65,18 @@ def config(data, **changes):
         seed=3,
     )
     return TrainingConfig(**{**values, **changes})
+
+
+def build(data, **changes):
+    """What such a config trains with."""
+    return training_parts.build(config(data, **changes))
+
+
+def build_labelled(folder, **changes):
+    """The same, conditional, with pictures made in the folder."""
+    path = make_dataset(folder / 'labelled', labels=True)
+    kwargs = dict(config(path).training_set_kwargs, use_labels=True)
+    return build(path, training_set_kwargs=kwargs, label_dim=3, **changes)
 
 
 def differences(first, second, path='') -> list[str]:

@@ -1,4 +1,4 @@
-"""What the processes of test_distributed do: functions by a name that a new process can import."""
+"""What processes of test_distributed and test_processes do: functions by a name that a new one can import."""
 
 import dataclasses
 import signal
@@ -6,7 +6,7 @@ import time
 
 import torch
 
-from stylegan2_mspe import checkpoint, distributed, stream, training_loop
+from stylegan2_mspe import checkpoint, distributed, steps, stream, training_loop, training_parts
 from stylegan2_mspe.metrics.registry import parse
 from stylegan2_mspe.metrics.task import MetricTask
 from tests import brightness, drawn, tiny  # noqa: F401 (registers a metric)
@@ -15,14 +15,14 @@ from tests.golden import fill
 
 def gradients(config):
     """{phase.parameter: gradient}, and what else a phase moves, on filled networks."""
-    training = training_loop.build(config)
+    training = training_parts.build(config)
     for module in training.models.values():
         fill(module).train()
     pictures, labels = next(training_loop.open_stream(training))
     reals = stream.to_network(pictures, training.device)
     found = {}
     for phase in training.phases:
-        training_loop.run_phase(training, dataclasses.replace(phase, optimizer=Resting(phase)), reals, labels)
+        steps.run_phase(training, dataclasses.replace(phase, optimizer=Resting(phase)), reals, labels)
         found |= {f'{phase.name}.{name}': each.grad.clone() for name, each in phase.module.named_parameters()}
         found |= {f'{phase.name}.w_avg': training.models['G'].mapping.w_avg.clone(),
                   f'{phase.name}.pl_mean': training.loss.pl_mean.clone()}
@@ -40,7 +40,7 @@ class Resting:
 
 
 def train(config, run_dir, state=None, **kwargs):
-    training = training_loop.build(config, state)
+    training = training_parts.build(config, state)
     mine = str(run_dir) if distributed.is_first() else None
     training_loop.train(training, mine, say=lambda line: None, grid=tiny.GRID, **kwargs)
     return training

@@ -125,9 +125,9 @@ def prepare(config, given):
 
 
 def build(config, state=None):
-    from stylegan2_mspe import training_loop
+    from stylegan2_mspe import training_parts
 
-    return training_loop.build(config, state)
+    return training_parts.build(config, state)
 
 
 def train(built, run_dir, **reports):
