@@ -1,6 +1,7 @@
 """What the click programs share: one-sentence errors, options that several have, a progress line."""
 
 import gc
+import importlib
 import os
 import shutil
 import signal
@@ -124,16 +125,21 @@ def detector_option(default: str = ''):
                         f'box: for all metrics, or with inception= or vgg16= for some{default}')
 
 
-def pick_device(name: str):
-    """'auto' is CUDA where there is some. Raises ValueError for CUDA where there is none.
-
-    What has been imported by then stays: the garbage collector, which on the way would look through all of it
-    again and again for a third of a second, leaves it alone.
+def load_torch() -> None:
+    """Imports torch for the first time. All that it makes stays: the garbage collector, which would look
+    through it again and again on the way, and once more at the end, for a third of a second, is spared it.
     """
-    gc.disable()
+    if 'torch' not in sys.modules:
+        gc.disable()
+        importlib.import_module('torch')
+        gc.freeze()
+        gc.enable()
+
+
+def pick_device(name: str):
+    """'auto' is CUDA where there is some. Raises ValueError for CUDA where there is none."""
+    load_torch()
     import torch
-    gc.freeze()
-    gc.enable()
 
     if name == 'cuda' and not torch.cuda.is_available():
         raise ValueError('--device=cuda: found no CUDA device, expected one (or --device=cpu)')
