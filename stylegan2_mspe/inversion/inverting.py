@@ -33,8 +33,11 @@ def begin(G: torch.nn.Module, targets: torch.Tensor, loss: Loss, place: Place, w
 
     init: ws [N or 1, num_ws, w_dim] to start from. labels [1, c_dim]. Where a place is to be found, the
     search for it happens here, and `progress` wraps its loop; the projection keeps what was found, because
-    its loss would move the place, too, to explain what the network can not draw.
+    its loss would move the place, too, to explain what the network can not draw. Raises ValueError for ws to
+    start from in the space z, in which they have no place.
     """
+    if init is not None and wish.space == 'z':
+        raise ValueError('--init: found --space=z, expected w or w+: what it holds are no z')
     count = len(targets)
     known = statistics(G, wish.recipe.samples, labels=labels)
     ws = known.mean[:, None].expand(count, G.num_ws, -1) if init is None else init.expand(count, -1, -1)
