@@ -39,11 +39,11 @@ def run(count: int, work: Callable, *arguments) -> None:
     if count == 1:
         work(*arguments)
         return
-    from stylegan2_mspe import distributed
+    from stylegan2_mspe.launch import Ended, launch
 
     try:
-        distributed.launch(count, member, False, work, *arguments)
-    except distributed.Ended as error:
+        launch(count, member, False, work, *arguments)
+    except Ended as error:
         print(error, file=sys.stderr)
         sys.exit(error.code)
 
@@ -54,6 +54,7 @@ def member(world, store, says: bool, work: Callable, *arguments) -> None:
     says: whether it prints what it ends with, if it is the first to end; else whoever started it does.
     """
     from stylegan2_mspe import distributed
+    from stylegan2_mspe.launch import leave
 
     _behave(world.rank == 0)
     try:
@@ -63,8 +64,8 @@ def member(world, store, says: bool, work: Callable, *arguments) -> None:
         failure = _failure(error, world, distributed)
         if distributed.tell(failure) and says and failure.text:
             print(failure.text, file=sys.stderr)
-        distributed.leave(failure.code)
-    distributed.leave(0)
+        leave(failure.code)
+    leave(0)
 
 
 def _behave(first: bool) -> None:
