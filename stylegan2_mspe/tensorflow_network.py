@@ -44,10 +44,7 @@ def describe(networks: tuple) -> dict[str, Description]:
 
 def _generator(record: Record) -> Description:
     kwargs, variables = _read(record)
-    tensors = {}
-    for name, value in variables.items():
-        for ours, tensor in _generator_tensor(name, value):
-            tensors[ours] = tensor
+    tensors = dict(each for name, value in variables.items() for each in _generator_tensor(name, value))
     if 'dlatent_avg' in variables:
         tensors['mapping.w_avg'] = _tensor('dlatent_avg', variables['dlatent_avg'])
     found = infer.generator_kwargs(tensors)
@@ -59,10 +56,7 @@ def _generator(record: Record) -> Description:
 
 def _discriminator(record: Record) -> Description:
     kwargs, variables = _read(record)
-    tensors = {}
-    for name, value in variables.items():
-        for ours, tensor in _discriminator_tensor(name, value):
-            tensors[ours] = tensor
+    tensors = dict(each for name, value in variables.items() for each in _discriminator_tensor(name, value))
     found = infer.discriminator_kwargs(tensors)
     found.update(_renamed(kwargs, _SHARED))
     if 'resample_filter' in found:
