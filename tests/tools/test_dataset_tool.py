@@ -168,46 +168,6 @@ def test_same_seed_same_bytes_on_any_number_of_processes(tmp_path):
     assert entries(tmp_path / 'a.zip') != entries(tmp_path / 'c.zip')
 
 
-# ----- transforms -------------------------------------------------------------------------------------------
-
-
-def test_center_crop_takes_the_middle():
-    wide, tall = random_pixels(4, 10, 3), random_pixels(9, 4, 1)
-    fit = Fit(transform='center-crop', width=4, height=4)
-    np.testing.assert_array_equal(fit.apply(wide), wide[:, 3:7])
-    np.testing.assert_array_equal(fit.apply(tall), tall[2:6])
-
-
-def test_center_crop_wide_letterboxes():
-    pixels = random_pixels(20, 8, 3)
-    square = Fit(transform='center-crop-wide', width=8, height=4).apply(pixels)
-    assert square.shape == (8, 8, 3) and not square[:2].any() and not square[6:].any()
-    np.testing.assert_array_equal(square[2:6], pixels[8:12])
-    too_wide = random_pixels(4, 30, 3)
-    square = Fit(transform='center-crop-wide', width=8, height=4).apply(too_wide)
-    np.testing.assert_array_equal(square[2:6], too_wide[:, 11:19])
-
-
-def test_box_filter_averages_and_filters_differ():
-    pixels = random_pixels(8, 12, 3)
-    means = pixels.reshape(4, 2, 6, 2, 3).mean((1, 3))
-    box = Fit(width=6, height=4, resize_filter='box').apply(pixels)
-    assert box.shape == (4, 6, 3) and np.abs(box - means).max() <= 1
-    assert (box != Fit(width=6, height=4).apply(pixels)).any()
-    assert Fit(width=6).apply(random_pixels(8, 12, 1)).shape == (8, 6, 1)
-
-
-@pytest.mark.parametrize('options, sentence', [
-    (dict(transform='center-crop', width=8), '--height: found nothing, expected a size'),
-    (dict(transform='center-crop', width=8, height=4), '--width, --height: found 8 and 4, expected the same'),
-    (dict(transform='center-crop-wide', width=4, height=8), '--height: found 8, expected at most the width'),
-    (dict(width=0), '--width: found 0, expected at least 1'),
-])
-def test_unusable_sizes(options, sentence):
-    with pytest.raises(ValueError, match=sentence):
-        Fit(**options)
-
-
 # ----- options through the program --------------------------------------------------------------------------
 
 
