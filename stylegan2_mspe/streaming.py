@@ -30,8 +30,8 @@ def tiles(G: torch.nn.Module, ws: torch.Tensor, canvas: Canvas | None = None, ti
     512), or the network's halo if that is more. noise_seed: of noise_mode 'anchored'. border: 'zero', padding
     beyond the canvas, 'plane', a picture without a border, or None, as the network was trained. window: (top,
     left, height, width), the part of the canvas to draw; top and left of the tiles are counted from its
-    corner. Raises ValueError for a window that is not inside the canvas and a tile smaller than the halo, and
-    MemoryError.
+    corner. Raises ValueError for a window that is not inside the canvas, a tile smaller than the halo and
+    fresh noise in several tiles, and MemoryError.
     """
     if len(ws) != 1:
         raise ValueError(f'found the latents of {len(ws)} pictures, expected one: tiles are of a single one')
@@ -39,6 +39,9 @@ def tiles(G: torch.nn.Module, ws: torch.Tensor, canvas: Canvas | None = None, ti
     tile, border = checked_tile(G, tile), border or G.synthesis.border
     windows = [(y, x, Window(canvas, top + y, left + x, min(tile, height - y), min(tile, width - x), border))
                for y in range(0, height, tile) for x in range(0, width, tile)]
+    if noise_mode == 'random' and len(windows) > 1:
+        raise ValueError(f'fresh noise in {len(windows)} tiles, each of which would see its own: expected the '
+                         'noise mode const, anchored or none')
     return ((y, x, rendering.render(G, ws, part, noise_mode, noise_seed)[0]) for y, x, part in windows)
 
 
