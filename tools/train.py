@@ -5,9 +5,11 @@ import math
 import click
 
 from stylegan2_mspe.config import PRESET_NAMES, TrainingConfig
-from stylegan2_mspe.options import AUGPIPES, PLANS, PRETRAINED
+from stylegan2_mspe.options import (AUGPIPES, PLANS, PRETRAINED, check, prepare, resolve, share_of_device,
+                                    warnings)
 from tools import cli, training
 from tools.option_types import ListType
+from tools.training_plan import Program
 
 
 @click.command(context_settings=cli.SETTINGS)
@@ -81,31 +83,11 @@ def main(outdir, dry_run, **options):
     training.main(PROGRAM, outdir, options, dry_run)
 
 
-def check(options):
-    from stylegan2_mspe.options import check
-
-    check(options)
-
-
-def resolve(options, info, device):
-    from stylegan2_mspe.options import resolve
-
-    return resolve(options, info, device)
-
-
-def warnings(options, info):
-    from stylegan2_mspe.options import warnings
-
-    return warnings(options, info)
-
-
 def divided(recorded, changes):
     """How the pictures of a step are divided when a run goes on elsewhere: as before as far as possible.
 
     Raises ValueError where they can't be, or would be compared in other groups by D.
     """
-    from stylegan2_mspe.options import share_of_device
-
     gpus = changes.get('gpus', recorded.num_gpus)
     own = share_of_device(recorded.batch, gpus)
     batch_gpu = changes.get('batch_gpu', math.gcd(own, recorded.batch_gpu))
@@ -116,12 +98,6 @@ def divided(recorded, changes):
         raise ValueError(f'--gpus={gpus}: gives {batch_gpu} images per pass, expected a multiple of {group}, '
                          'the group of the minibatch standard deviation that the run was started with')
     return dict(num_gpus=gpus, batch_gpu=batch_gpu)
-
-
-def prepare(config, given):
-    from stylegan2_mspe.options import prepare
-
-    return prepare(config, given)
 
 
 def build(config, state=None):
@@ -144,5 +120,4 @@ def describe(built):
             + ('' if config.aug == 'noaug' else f', augmented ({config.aug}, {config.augpipe})'))
 
 
-PROGRAM = training.Program(TrainingConfig, check, resolve, warnings, divided, prepare, build, train,
-                           describe)
+PROGRAM = Program(TrainingConfig, check, resolve, warnings, divided, prepare, build, train, describe)

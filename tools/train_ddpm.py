@@ -10,8 +10,10 @@ if not __package__:     # started as `python tools/train_ddpm.py`
     sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 from ddpm_mspe.config import PRESET_NAMES, DiffusionConfig  # noqa: E402
 from ddpm_mspe.default_network import RUNS  # noqa: E402
+from ddpm_mspe.options import check, resolve, split_batch  # noqa: E402
 from stylegan2_mspe.options import PLANS  # noqa: E402
 from tools import cli, training  # noqa: E402
+from tools.training_plan import Program  # noqa: E402
 
 
 @click.command(context_settings=cli.SETTINGS)
@@ -45,18 +47,6 @@ def main(outdir, dry_run, **options):
     training.main(PROGRAM, outdir, options, dry_run)
 
 
-def check(options):
-    from ddpm_mspe.options import check
-
-    check(options)
-
-
-def resolve(options, info, device):
-    from ddpm_mspe.options import resolve
-
-    return resolve(options, info, device)
-
-
 def warnings(options, info):
     return []
 
@@ -67,8 +57,6 @@ def prepare(config, given):
 
 def divided(recorded, changes):
     """How the pictures of a step are divided when a run goes on elsewhere. Raises ValueError."""
-    from ddpm_mspe.options import split_batch
-
     gpus = changes.get('gpus', recorded.num_gpus)
     batch_gpu = changes.get('batch_gpu', math.gcd(recorded.batch // gpus, recorded.batch_gpu))
     gpus, _, batch_gpu = split_batch(recorded.batch, gpus, batch_gpu)
@@ -95,8 +83,7 @@ def describe(built):
             f'{config.kimg:g} kimg on {training.where(config)}')
 
 
-PROGRAM = training.Program(DiffusionConfig, check, resolve, warnings, divided, prepare, build, train,
-                           describe)
+PROGRAM = Program(DiffusionConfig, check, resolve, warnings, divided, prepare, build, train, describe)
 
 
 if __name__ == '__main__':

@@ -15,7 +15,7 @@ from PIL import Image
 
 from stylegan2_mspe import checkpoint, config, legacy, networks, options
 from tests.golden import fill
-from tools import demo, train, training
+from tools import demo, train, training_plan
 
 ROOT = pathlib.Path(__file__).parents[2]
 SMALL = dict(cbase=512, cmax=8, batch=4, workers=1)
@@ -49,9 +49,9 @@ def test_a_training_that_lasts_so_long(network, tmp_path, monkeypatch, capsys):
     assert trained['training_set_kwargs']['class_name'].endswith('DemoDataset')
     assert 'Trained' in capsys.readouterr().out
     recorded = json.loads((run / 'training_options.json').read_text())
-    given = recorded.pop(training.GIVEN)
+    given = recorded.pop(training_plan.GIVEN)
     before = config.from_json(config.TrainingConfig, recorded)
-    again = training.changed_config(train.PROGRAM, before, given, {}, str(run))
+    again = training_plan.changed_config(train.PROGRAM, before, given, {}, str(run))
     assert again.kimg == config.PRESETS['mspe-plus-small'].kimg    # to there train.py --resume=latest goes on
 
 

@@ -108,53 +108,24 @@ def test_a_run(program, tmp_path, data):
     assert code == 0, err
     run_dir = tmp_path / 'training-runs' / '00000-tiny-mspe-small-kimg0.04-batch8-cbase128-cmax8-first'
     assert tiny.files(run_dir) == {
-        'training_options.json',
-        'log.txt',
-        'reals.png',
-        'fakes_init.png',
-        'fakes000000.png',
-        'network-snapshot-000000.pkl',
-        'training-state-000000.pt',
-        'stats.jsonl',
-    }
+        'training_options.json', 'log.txt', 'reals.png', 'fakes_init.png', 'fakes000000.png',
+        'network-snapshot-000000.pkl', 'training-state-000000.pt', 'stats.jsonl'}
     assert (run_dir / 'log.txt').read_text() == out
-    assert [line.split()[0] for line in out.splitlines()] == [
-        'Training:',
-        '40',
-        'tick',
-        'tick',
-        'tick',
-        'Done:',
-    ]
+    said = [line.split()[0] for line in out.splitlines()]
+    assert said == ['Training:', '40', 'tick', 'tick', 'tick', 'Done:']
     options = json.loads((run_dir / 'training_options.json').read_text())
     assert (options['seed'], options['kimg'], options['training_set_kwargs']['path']) == (4, .04, data)
     assert options['options'] == dict(
-        data=data,
-        cfg='mspe-small',
-        cbase=128,
-        cmax=8,
-        batch=8,
-        kimg=0.04,
-        tick=0.016,
-        snap=2,
-        workers=1,
-        metrics=[],
-        cond=False,
-        desc='first',
-        seed=4,
-    )
+        data=data, cfg='mspe-small', cbase=128, cmax=8, batch=8, kimg=.04, tick=.016, snap=2, workers=1,
+        metrics=[], cond=False, desc='first', seed=4)
     G = load_network_pkl(run_dir / 'network-snapshot-000000.pkl')['G_ema']
     assert (G.img_resolution, G.z_dim, G.synthesis.pe) == (16, 64, 'mspe')
     # The next one has the next number, and starts from this one's network.
-    code, out, err = program(
-        f'--data={data}', *SMALL, f'--resume={run_dir}/network-snapshot-000000.pkl', '--pe=sspe'
-    )
+    code, out, err = program(f'--data={data}', *SMALL, f'--resume={run_dir}/network-snapshot-000000.pkl',
+                             '--pe=sspe')
     assert code == 0, err
-    assert os.path.isdir(
-        tmp_path
-        / 'training-runs'
-        / '00001-tiny-mspe-small-kimg0.04-batch8-resumecustom-pesspe-cbase128-cmax8'
-    )
+    name = '00001-tiny-mspe-small-kimg0.04-batch8-resumecustom-pesspe-cbase128-cmax8'
+    assert (tmp_path / 'training-runs' / name).is_dir()
 
 
 def test_what_options_leave_in_a_run(program, tmp_path, data):
