@@ -20,12 +20,6 @@ from tools import gen_video
 ROOT = pathlib.Path(__file__).parents[2]
 
 
-@pytest.fixture(scope='module')
-def network(tmp_path_factory):
-    path = tmp_path_factory.mktemp('network') / 'a.pkl'
-    return path, save(path)
-
-
 @pytest.fixture
 def run(network, tmp_path, monkeypatch):
     """run(arguments) → the frames [N, C, H, W] written to the folder o, text printed."""

@@ -17,12 +17,6 @@ from tools import style_mixing
 ROOT = pathlib.Path(__file__).parents[2]
 
 
-@pytest.fixture(scope='module')
-def network(tmp_path_factory):
-    path = tmp_path_factory.mktemp('network') / 'a.pkl'
-    return path, save(path)     # 16 pixels, 6 layers
-
-
 @pytest.fixture
 def run(network, tmp_path, monkeypatch):
     return runner(style_mixing.main, network[0], tmp_path, monkeypatch)
