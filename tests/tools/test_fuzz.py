@@ -10,8 +10,8 @@ ROOT = pathlib.Path(__file__).parents[2]
 # In a process of its own, because an audit hook stays for good.
 SELF_TEST = '''
 import os, subprocess, sys, time
-from tools import fuzz
-guard = fuzz.Guard()
+from tools.fuzzing import guard as watching
+guard = watching.Guard()
 
 def refuse(words):
     raise ValueError(words)
@@ -36,8 +36,8 @@ for read, expected in [
         (lambda data: open(sys.argv[1], "w"), "Executed: open"),
         (lambda data: __import__("antigravity"), "Executed: import"),
         (allocate, "memory"), (lambda data: time.sleep(5), "hang")]:
-    fuzz.SECONDS = 1 if expected == "hang" else 20
-    outcome = guard.watch(fuzz.Case("x", [], read), b"")
+    watching.SECONDS = 1 if expected == "hang" else 20
+    outcome = guard.watch(watching.Case("x", [], read), b"")
     assert outcome.startswith(expected), (outcome, expected)
     assert not os.path.exists(sys.argv[1])
 '''
@@ -67,8 +67,9 @@ def test_a_file_can_be_repeated_by_its_number():
 import sys
 from click.testing import CliRunner
 from tools import fuzz
-seen, watch = [], fuzz.Guard.watch
-fuzz.Guard.watch = lambda self, case, data: seen.append(data) or watch(self, case, data)
+from tools.fuzzing.guard import Guard
+seen, watch = [], Guard.watch
+Guard.watch = lambda self, case, data: seen.append(data) or watch(self, case, data)
 for options in (['--count=3'], ['--first=2', '--count=1'], ['--first=2', '--count=1', '--seed=1']):
     assert CliRunner().invoke(fuzz.main, options).exit_code == 0
 assert len(seen) == 5 and seen[2] == seen[3] != seen[4]
