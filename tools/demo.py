@@ -59,7 +59,8 @@ def train_for(seconds: float, network: str, runs: str = RUNS, **options) -> str:
     from dnnlib.util import Logger
     from stylegan2_mspe import run_folder, snapshots, training_loop
     from tools import train
-    from tools.training import record, resolve
+    from tools.training import record
+    from tools.training_plan import resolve
 
     end = time.monotonic() + seconds
     options = dict(cfg='mspe-plus-small', data='demo', resume=str(network), metrics=(), **options)
