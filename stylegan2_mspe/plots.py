@@ -96,8 +96,8 @@ class _Legend:
         self.height = self.line * len(names) + 2 * self.pad
 
     def corner(self, place: _Place, curves, size: tuple[int, int]) -> tuple[float, float]:
-        """(left, top) in a corner of the axes where the legend covers no curve; where it would in each, beside
-        the axes, which become narrower. size: of the sheet.
+        """(left, top) in a corner of the axes where the legend covers no curve; where it would in each,
+        beside the axes, which become narrower. size: of the sheet.
         """
         drawn = Image.new('1', size)
         for curve in curves:

@@ -61,7 +61,7 @@ def _blocks(bodies: Iterator[bytes], height: int, width: int, channels: int,
                 raise zlib.error(f'a row of kind {kind}')
             above = row
         yield block.reshape(count, width, channels)
-    if rows(1):                                 # what follows them is the sum that tells whether all are right
+    if rows(1):                 # what follows them is the sum that tells whether all are right
         raise zlib.error('there are more than its header says')
 
 

@@ -1,4 +1,4 @@
-"""Our modules as StyleGAN2-ADA-PyTorch would pickle them, with any change; and what the reader makes of it."""
+"""Our modules as StyleGAN2-ADA-PyTorch would pickle them, with any change; and what our reader says."""
 
 import collections
 import io

@@ -1,5 +1,5 @@
-"""Canvases of growing size, drawn by the network in the box on a CPU: memory, time a pixel, what tiles compute
-twice, and a cold start.
+"""Canvases of growing size, drawn by the network in the box on a CPU: memory, time a pixel, what tiles
+compute twice, and a cold start.
 
 Times are of the processor, which a busy machine changes less than the clock; every picture is drawn by a
 process of its own.
