@@ -213,7 +213,8 @@ def test_the_halo_is_the_trained_size():
     (dict(window=(0, 0, 17, 4)), 'a window of 17x4 pixels at 0,0: expected one inside the canvas of 16x16'),
     (dict(window=(-1, 0, 4, 4)), 'expected one inside'), (dict(window=(3, 3, 0, 4)), 'expected one inside'),
     (dict(border='none'), "a border 'none': expected zero or plane"),
-    (dict(canvas=Canvas.identity(R).extended(0, 0, 0, 9), tile=16, noise_mode='random'), 'fresh noise in 2 tiles'),
+    (dict(canvas=Canvas.identity(R).extended(0, 0, 0, 9), tile=16, noise_mode='random'),
+     'fresh noise in 2 tiles'),
     (dict(canvas=Canvas.identity(64)), 'a 64-pixel world: expected 16')])
 def test_wrong_requests_are_refused_in_one_sentence(arguments, words):
     G = tiny_generator()

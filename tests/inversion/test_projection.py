@@ -52,8 +52,8 @@ def test_a_picture_of_the_network_is_recovered(G, known, loss, space):
 
 def test_latents_to_start_from_have_no_place_in_z(G):
     with pytest.raises(ValueError, match='--init: found --space=z, expected w or w.: what'):
-        inverting.begin(G, torch.zeros(1, 3, 16, 16), lambda pictures: None, place_at(G, (0, 0)), Wish(space='z'),
-                        init=torch.zeros(1, G.num_ws, 8))
+        inverting.begin(G, torch.zeros(1, 3, 16, 16), lambda pictures: None, place_at(G, (0, 0)),
+                        Wish(space='z'), init=torch.zeros(1, G.num_ws, 8))
 
 
 def test_a_picture_seen_elsewhere_and_zoomed_is_recovered_there_only(G, known):
