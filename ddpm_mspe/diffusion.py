@@ -79,6 +79,6 @@ class Diffusion:
 
 @functools.lru_cache(maxsize=8)
 def _kept_table(diffusion: Diffusion, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
-    """ā of the times -1 … T - 1, [T + 1], where it is needed, so that nobody waits for a GPU to say a time."""
+    """ā of the times -1 … T - 1, [T + 1], on the device: nobody waits for a GPU to say a time."""
     with torch.inference_mode(False):
         return torch.cat([torch.ones(1, dtype=torch.float64), diffusion.alphas_cumprod]).to(device, dtype)

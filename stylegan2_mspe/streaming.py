@@ -40,8 +40,8 @@ def tiles(G: torch.nn.Module, ws: torch.Tensor, canvas: Canvas | None = None, ti
     windows = [(y, x, Window(canvas, top + y, left + x, min(tile, height - y), min(tile, width - x), border))
                for y in range(0, height, tile) for x in range(0, width, tile)]
     if noise_mode == 'random' and len(windows) > 1:
-        raise ValueError(f'fresh noise in {len(windows)} tiles, each of which would see its own: expected the '
-                         'noise mode const, anchored or none')
+        raise ValueError(f'fresh noise in {len(windows)} tiles, each of which would see its own: expected '
+                         'the noise mode const, anchored or none')
     return ((y, x, rendering.render(G, ws, part, noise_mode, noise_seed)[0]) for y, x, part in windows)
 
 
