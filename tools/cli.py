@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import NoReturn, TextIO, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from stylegan2_mspe.memory import is_shortage
 from tools.option_types import DetectorType, ListType
@@ -107,6 +108,19 @@ def describe_os_error(error: OSError) -> str:
         return str(error)
     parts = (error.filename, error.filename2, error.strerror)
     return ': '.join(str(part) for part in parts if part is not None)
+
+
+def typed(option: str) -> bool:
+    """Whether that option of the running program, such as '--shift', was given and is not a default."""
+    context = click.get_current_context()
+    parameter = next(each for each in context.command.params if option in each.opts)
+    return context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
+
+
+def refuse_unused(option: str, used: bool, found: str, expected: str) -> None:
+    """Raises ValueError where the option was typed though, beside what was `found`, nothing comes of it."""
+    if not used and typed(option):
+        raise ValueError(f'{option}: found {found}, expected {expected}')
 
 
 def metrics_option(help: str, **how):

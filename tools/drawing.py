@@ -98,6 +98,12 @@ def note_extrapolation(G, canvases) -> None:
         print(f'Note: beyond three times the trained {G.img_resolution} pixels the picture is extrapolated.')
 
 
+def check_noise_seed(noise_mode: str) -> None:
+    """Raises ValueError for --noise-seed with noise that has none."""
+    cli.refuse_unused('--noise-seed', noise_mode == 'anchored', f'--noise-mode={noise_mode}',
+                      '--noise-mode=anchored with it')
+
+
 # ----- latents ----------------------------------------------------------------------------------------------
 
 
@@ -135,7 +141,21 @@ def edited(latents, G, edits, directions: str | None):
     return moved
 
 
-def read_projected_w(path: str, G):
+def unused_beside_projected_w(psi: float) -> list[str]:
+    """Those of the options typed that say which latents to draw, which the file says. A psi of 1 is right."""
+    options = ['--seeds', '--class'] if psi == 1 else ['--seeds', '--trunc', '--class']
+    return [option for option in options if cli.typed(option)]
+
+
+def check_projected_w(projected_w: str | None, psi: float) -> None:
+    """Raises ValueError for such options. StyleGAN2-ADA's own command, generate, only says so: there, such
+    lines have always drawn the file.
+    """
+    for option in unused_beside_projected_w(psi) if projected_w is not None else ():
+        raise ValueError(f'{option}: found --projected-w={projected_w}, expected one of the two')
+
+
+def read_projected_w(path: str, G, option: str = '--projected-w'):
     """ws [N, num_ws, w_dim] of an .npz file, key `w` as the projector writes it, or of an .npy file.
 
     A single latent may lack its first dimension. Raises ValueError, OSError.
@@ -145,16 +165,16 @@ def read_projected_w(path: str, G):
 
     expected = f'expected an .npz or .npy file with numbers w of shape [N, {G.num_ws}, {G.w_dim}]'
     if not os.path.isfile(path):
-        raise ValueError(f'--projected-w={path}: found no such file, {expected}')
+        raise ValueError(f'{option}={path}: found no such file, {expected}')
     try:
         ws = np.array(_read_w(path), dtype=np.float64)
     except Exception as error:  # numpy raises whatever zip, header or data stumble over
-        raise ValueError(f'--projected-w={path}: found {error}, {expected}') from error
+        raise ValueError(f'{option}={path}: found {error}, {expected}') from error
     shape = list(ws.shape)
     ws = ws[np.newaxis] if ws.ndim == 2 else ws
     if ws.ndim != 3 or ws.shape[1:] != (G.num_ws, G.w_dim) or not len(ws) or not np.isfinite(ws).all():
         found = f'w of shape {shape}' + ('' if np.isfinite(ws).all() else ' that is not finite')
-        raise ValueError(f'--projected-w={path}: found {found}, {expected}')
+        raise ValueError(f'{option}={path}: found {found}, {expected}')
     return torch.from_numpy(ws).to(next(G.parameters()))
 
 

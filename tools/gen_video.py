@@ -60,12 +60,16 @@ def main(network, seeds, projected_w, psi, class_idx, noise_mode, noise_seed, st
     python tools/gen_video.py --seeds=3 --path='0,0 0,-512' --canvas=64x128 --no-wrap \\
         --border=plane --noise-mode=anchored                      # pans over a plane, noise and all
     """
+    drawing.check_noise_seed(noise_mode)
+    drawing.check_projected_w(projected_w, psi)
+    cli.refuse_unused('--canvas', any(own_box is None for _, own_box in stops),
+                      '@HxW after every place of --path', 'one of the two')
     from stylegan2_mspe import images, rendering, video
     from stylegan2_mspe.keyframes import Stop, looped_latents, travelled_canvases
 
     output = output or os.path.join('out', 'video.mp4' if video.find_ffmpeg() else 'video.gif')
     G, _ = drawing.open_network(network, device, precision)
-    ws = keyframes(G, seeds, projected_w, drawing.class_of(G, class_idx), psi)
+    ws = keyframes(G, seeds, projected_w, class_idx, psi)
     stops = [Stop(shift, own_box or box) for shift, own_box in stops]
     stretches = max(len(ws) if len(ws) > 1 else 0, len(stops) - 1)
     if not stretches and frames is None:
@@ -95,9 +99,7 @@ def keyframes(G, seeds, projected_w, class_idx, psi):
     """ws [K, num_ws, w_dim] of the file, or of the seeds."""
     if projected_w is None:
         seeds = list(range(4)) if seeds is None else seeds
-        return drawing.seed_source(G, seeds, class_idx, psi)(0, len(seeds))
-    if seeds is not None:
-        print('Note: --seeds is not used with --projected-w.')
+        return drawing.seed_source(G, seeds, drawing.class_of(G, class_idx), psi)(0, len(seeds))
     return drawing.read_projected_w(projected_w, G)
 
 

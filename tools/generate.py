@@ -70,6 +70,7 @@ def main(network, seeds, projected_w, psi, edits, directions, class_idx, shifts,
     python generate.py --repeat-x=0:32x8 --seeds=3           # a stretch of it, eight times
     python generate.py --canvas=16384x16384 --max-memory=2G --border=plane --noise-mode=anchored
     """
+    check_options(projected_w, psi, noise_mode)
     from stylegan2_mspe.large_picture import Look
 
     G, network = drawing.open_network(network, device, precision)
@@ -97,13 +98,19 @@ def main(network, seeds, projected_w, psi, edits, directions, class_idx, shifts,
             draw_leak_maps(G, latents(0, min(len(names), MOST_LEAKS)), canvases, shifts, look, outdir)
 
 
+def check_options(projected_w, psi, noise_mode):
+    """Raises ValueError for options that nothing comes of; one that StyleGAN2-ADA leaves aside is noted."""
+    drawing.check_noise_seed(noise_mode)
+    cli.refuse_unused('--max-memory', not cli.typed('--tile'), '--tile', 'one of the two')
+    for option in drawing.unused_beside_projected_w(psi) if projected_w is not None else ():
+        print(f'Note: {option} is not used with --projected-w.')
+
+
 def sources(G, seeds, projected_w, class_idx, psi):
     """(names of files, captions, function (start, stop) → ws) of the seeds, or of the latents in a file."""
     if projected_w is None:
         latents = drawing.seed_source(G, list(seeds), drawing.class_of(G, class_idx), psi)
         return [f'seed{seed:04d}' for seed in seeds], [f'seed {seed}' for seed in seeds], latents
-    if seeds is not None:
-        print('Note: --seeds is not used with --projected-w.')
     ws = drawing.read_projected_w(projected_w, G)
     numbers = range(len(ws))
     return [f'proj{i:02d}' for i in numbers], [f'w {i}' for i in numbers], lambda start, stop: ws[start:stop]

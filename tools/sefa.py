@@ -42,6 +42,7 @@ def main(network, layers, rgb, normalize, count, strength, steps, outdir, device
     python tools/sefa.py --layers=0-3
     python generate.py --edit=0:3 --directions=out/sefa.npz
     """
+    drawing.check_projected_w(projected_w, psi)
     from stylegan2_mspe import images, rendering, sefa
 
     G, _ = drawing.open_network(network, device, 'fp32')
@@ -71,8 +72,6 @@ def edited_latents(G, seeds, projected_w, class_idx, psi):
         seeds = list(range(4)) if seeds is None else seeds
         return (drawing.seed_source(G, seeds, drawing.class_of(G, class_idx), psi)(0, len(seeds)),
                 [f'seed {seed}' for seed in seeds])
-    if seeds is not None:
-        print('Note: --seeds is not used with --projected-w.')
     ws = drawing.read_projected_w(projected_w, G)
     return ws, [f'w {index}' for index in range(len(ws))]
 

@@ -86,12 +86,13 @@ def test_projected_latents_and_classes(run, network, tmp_path):
     G = network[1]
     ws = G.mapping(torch.randn([2, 8], generator=torch.Generator().manual_seed(0)), None)
     np.savez('p.npz', w=ws.numpy())
-    found, output = run('--projected_w=p.npz', '--frames=4', '--seeds=1', '--device=cpu', '--precision=fp32')
+    found, _ = run('--projected_w=p.npz', '--frames=4', '--device=cpu', '--precision=fp32', '--trunc=1')
     assert_alike(found[2], images.to_uint8(G.synthesis(ws, noise_mode='const')[1]))
-    assert '--seeds is not used' in output
     G = save(tmp_path / 'c.pkl', c_dim=3, img_channels=1)
     found, _ = run('--seeds=7', '--path=0 4', '--frames=2', '--class=1', network=tmp_path / 'c.pkl')
     assert_alike(found[0], expected(G, 7, c=torch.eye(3)[[1]]))
+    found, _ = run('--projected_w=p.npz', '--frames=2', network=tmp_path / 'c.pkl')     # they have a class
+    assert_alike(found[1], images.to_uint8(G.synthesis(ws, noise_mode='const')[1]))
 
 
 def test_default_length_and_name(run, network, monkeypatch):
@@ -114,6 +115,11 @@ def test_default_length_and_name(run, network, monkeypatch):
     (['--output=a.avi'], ValueError, 'a.avi: found the ending .avi'),
     (['--size=100000x100000'], ValueError, '--size=100000x100000: a picture of'),
     (['--projected-w=none.npy'], ValueError, 'none.npy: found no such file'),
+    (['--noise-seed=1'], ValueError, '--noise-seed: found --noise-mode=const, expected --noise-mode='),
+    (['--projected-w=p.npz', '--seeds=1'], ValueError, '--seeds: found --projected-w=p.npz, expected one of'),
+    (['--projected-w=p.npz', '--trunc=.7'], ValueError, '--trunc: found --projected-w=p.npz, expected'),
+    (['--projected-w=p.npz', '--class=1'], ValueError, '--class: found --projected-w=p.npz, expected one of'),
+    (['--canvas=16x24', '--path=0@8x8 0@16x16'], ValueError, '--canvas: found @HxW after every place of'),
     (['--path=0,0 x'], 2, "found 'x', expected pixels"), (['--path= '], 2, 'expected places such as'),
     (['--path=0@16'], 2, "found '16', expected HEIGHTxWIDTH"), (['--frames=0'], 2, '1<=x<=100000'),
     (['--fps=0'], 2, '1<=x<=120'),

@@ -152,7 +152,13 @@ def test_projected_latents(run, network, option):
     files, output = run(f'{option}=p.npz', '--shift=0', '--shift=2', '--seeds=1')
     assert files == ['grid.png', 'proj00-shift2_2.png', 'proj00.png', 'proj01-shift2_2.png', 'proj01.png']
     assert_alike(read('o/proj01.png'), images.to_uint8(G.synthesis(ws, noise_mode='const')[1]))
-    assert '--seeds is not used' in output
+    assert '--seeds is not used' in output and '--trunc' not in output and '--class' not in output
+    alike = run(f'{option}=p.npz', '--trunc=1')[1]
+    assert 'is not used' not in alike.replace('--class is not used, the network', '')
+    drawn = read('o/proj01.png')
+    _, output = run(f'{option}=p.npz', '--trunc=0.5', '--class=1')     # lines that StyleGAN2-ADA draws
+    assert all(f'Note: {each} is not used with --projected-w.' in output for each in ('--trunc', '--class'))
+    assert (read('o/proj01.png') == drawn).all()
 
 
 def test_projected_latents_of_an_npy_file(run, network):
@@ -311,6 +317,9 @@ def test_errors_leave_one_sentence_and_exit_codes(network, tmp_path):
     (['--tile=16', '--noise-mode=random'], ValueError, '--noise-mode=random: expected const, anchored'),
     (['--border=none'], 2, "'none' is not one of 'zero', 'plane'"),
     (['--noise-seed=-1'], 2, '0<=x'),
+    (['--noise-seed=0'], ValueError, '--noise-seed: found --noise-mode=const, expected --noise-mode='),
+    (['--noise_seed=3', '--noise-mode=none'], ValueError, '--noise-seed: found --noise-mode=none, expected'),
+    (['--tile=16', '--max-memory=1G'], ValueError, '--max-memory: found --tile, expected one of the two'),
     (['--precision=fp16', '--device=cpu'], ValueError, '--precision=fp16'),
     (['--projected-w=none.npz'], ValueError, '--projected-w=none.npz: found no such file'),
     (['--projected-w=text.npz'], ValueError, r'--projected-w=text.npz: found .* expected an .npz or .npy'),

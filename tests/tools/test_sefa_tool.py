@@ -54,6 +54,8 @@ def test_bad_edits(network, tmp_path):
     assert "found 'up', expected the index of a direction" in said
     with pytest.raises(OSError, match='No such file'):
         call(generate.main, *options, '--edit=0:1', '--directions=none.npz')
+    with pytest.raises(ValueError, match='--trunc: found --projected-w=a.npz, expected one of the two'):
+        call(program.main, *options, '--projected-w=a.npz', '--trunc=0.7')
     with pytest.raises(ValueError, match='--layers: found 9, expected 0 to'):
         call(program.main, *options, '--layers=9')
     assert not (tmp_path / 'o').exists()
