@@ -33,9 +33,9 @@ def source(kind: str, given: str | None = None) -> str:
     return path if path and os.path.isfile(path) else URLS[kind]
 
 
-def at_hand(kind: str, given: str | None = None) -> bool:
-    """Whether it needs no download."""
-    place = source(kind, given)
+def at_hand(kind: str) -> bool:
+    """Whether StyleGAN2's needs no download."""
+    place = source(kind)
     return '://' not in place or cached(place)
 
 

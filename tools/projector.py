@@ -11,6 +11,7 @@ from tools import cli, drawing
 from tools.option_types import ShiftType
 
 MAX_FRAMES = 200        # of the film
+MAX_STARTS = 10000      # latents that are drawn for their mean
 FPS = 10
 
 
@@ -52,8 +53,8 @@ class AutoType(click.ParamType):
 @click.option('--recipe', 'recipe_name', type=click.Choice(['stylegan2', 'paper']), default='stylegan2',
               show_default=True, help="StyleGAN2-ADA's hyper-parameters or those of the MS-PE paper")
 @click.option('--num-steps', type=click.IntRange(min=1), default=1000, show_default=True)
-@click.option('--num-starts', type=click.IntRange(min=1), default=1, show_default=True,
-              help='Start from the best of so many latents; 1 is the mean')
+@click.option('--num-starts', type=click.IntRange(1, MAX_STARTS), default=1, show_default=True,
+              help='Start from the best of so many latents; 1 is the mean, of z the best of 64')
 @click.option('--init', metavar='FILE', help='Start from the latents of this .npz (key w) or .npy file')
 @click.option('--seed', type=click.IntRange(0, 2 ** 32 - 1), default=303, show_default=True)
 @drawing.options('class', 'device')
@@ -71,6 +72,8 @@ def main(targets, network, fit, as_is, shift, zoom, wrap, loss_name, detector, r
     python projector.py --target=group.jpg --as-is --shift=auto --zoom=auto --space=w+
     python generate.py --projected-w=out/projected_w.npz --shift=16
     """
+    find = tuple(name for name, value in (('shift', shift), ('zoom', zoom)) if value == 'auto')
+    check_options(as_is, loss_name, init, find, wishes['space'])
     from stylegan2_mspe.inversion import inverting, projection
     from stylegan2_mspe.rendering import class_labels
 
@@ -79,13 +82,13 @@ def main(targets, network, fit, as_is, shift, zoom, wrap, loss_name, detector, r
     pictures = read_targets(targets, how, G)
     place = wanted_place(G, pictures.shape[2:], len(pictures), shift, zoom, wrap)
     loss = open_loss(loss_name, pictures, D, detector)
-    find = tuple(name for name, value in (('shift', shift), ('zoom', zoom)) if value == 'auto')
     recipe = dataclasses.replace(projection.RECIPES[recipe_name], steps=num_steps)
     wish = inverting.Wish(find=find, recipe=recipe, **wishes)
-    ws = drawing.read_projected_w(init, G) if init else None
+    ws = drawing.read_projected_w(init, G, '--init') if init else None
     if ws is not None and len(ws) not in (1, len(pictures)):
         raise ValueError(f'--init={init}: found {len(ws)} latents, expected 1 or {len(pictures)}')
-    labels = class_labels(G, [drawing.class_of(G, class_idx)]) if G.c_dim else None
+    class_idx = drawing.class_of(G, class_idx)
+    labels = class_labels(G, [class_idx]) if G.c_dim else None
 
     started = inverting.begin(G, pictures, loss, place, wish, init=ws, labels=labels,
                               progress=lambda tasks: cli.progress(tasks, len(tasks), 'Searching'))
@@ -93,6 +96,17 @@ def main(targets, network, fit, as_is, shift, zoom, wrap, loss_name, detector, r
 
 
 # ----- what is asked for ------------------------------------------------------------------------------------
+
+
+def check_options(as_is: bool, loss_name: str, init: str | None, find: tuple[str, ...], space: str) -> None:
+    """Raises ValueError for options that nothing comes of: beside a start that is given, or searched for, and
+    that a w is made of, others are not tried.
+    """
+    cli.refuse_unused('--fit', not as_is, '--as-is', 'one of the two')
+    cli.refuse_unused('--detector', loss_name in ('auto', 'vgg'), f'--loss={loss_name}', '--loss=vgg with it')
+    start = f'--init={init}' if init else f'--{find[0]}=auto' if find else None
+    cli.refuse_unused('--num-starts', start is None or space == 'z', f'{start}, which says where to start',
+                      'one of the two')
 
 
 def open_pair(network: str | None, device: str):

@@ -12,7 +12,7 @@ from stylegan2_mspe.inversion.place import Place
 from stylegan2_mspe.inversion.projection import RECIPES, Projection, Recipe, draw
 from stylegan2_mspe.inversion.search import find_places
 
-Z_STARTS = 64                   # samples that a search in z is started from the best of
+Z_STARTS = 64                   # samples that a search in z, which has no mean, is started from the best of
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -21,7 +21,7 @@ class Wish:
     space: str = 'w'                        # of latents.SPACES
     find: tuple[str, ...] = ()              # 'shift' and 'zoom' where they are to be found, too
     optimize_noise: bool = False            # whether noise maps are found, too
-    num_starts: int = 1                     # > 1: from the best of the mean latent and that many - 1 samples
+    num_starts: int = 1                     # > 1: from the best of so many, samples and, of w, their mean
     seed: int = 303
     recipe: Recipe = RECIPES['stylegan2']
 
@@ -60,7 +60,7 @@ def starting_latents(G: torch.nn.Module, wish: Wish, known: Statistics, ws: torc
     keep: whether ws are better than any other start, as those of a file or of a search are.
     """
     if wish.space == 'z':
-        best = best_samples(G, known.w[:max(wish.num_starts, Z_STARTS)], place, loss)
+        best = best_samples(G, known.w[:wish.num_starts if wish.num_starts > 1 else Z_STARTS], place, loss)
         return start_from_z(known.z[best], labels)
     if wish.num_starts > 1 and not keep:
         samples = torch.cat([known.mean, known.w[:wish.num_starts - 1]])

@@ -113,8 +113,10 @@ def open_detector(given: str | None, device: torch.device) -> torch.nn.Module:
 
 
 def best_at_hand(D: torch.nn.Module | None, detector: str | None) -> str:
-    """The name of the best loss that needs no download: perceptual, the discriminator's, or the pyramid."""
-    if detector_file.at_hand('vgg16', detector):
+    """The name of the best loss that needs no download: perceptual, the discriminator's, or the pyramid. A
+    detector that was given is to be used.
+    """
+    if detector or detector_file.at_hand('vgg16'):
         return 'vgg'
     return 'pyramid' if D is None else 'disc'
 

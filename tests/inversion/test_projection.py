@@ -106,7 +106,7 @@ def test_noise_maps_are_found_with_the_latent(known):
     assert (noise.penalty(firm.maps) < 0.5 * noise.penalty(best.maps)).all()
 
 
-def test_several_starts_and_a_file_begin_nearer(G, known):
+def test_several_starts_and_a_file_begin_nearer(G, known, monkeypatch):
     place = place_at(G, (0, 0), (0, 0))
     ws = known_ws(G, known, 2)
     targets = draw(G, ws, place, fixed=True)
@@ -115,6 +115,11 @@ def test_several_starts_and_a_file_begin_nearer(G, known):
     recipe = dataclasses.replace(SHORT, samples=200)
     distance = lambda ws: loss(draw(G, ws, place, fixed=True))
     assert (distance(first(Wish(num_starts=100, recipe=recipe))) < distance(first(Wish(recipe=recipe)))).all()
+    tried = []
+    monkeypatch.setattr(inverting, 'best_samples', lambda G, w, *_: tried.append(len(w)) or [0, 1])
+    for count in (1, 2, 100):
+        first(Wish(space='z', num_starts=count, recipe=recipe))
+    assert tried == [inverting.Z_STARTS, 2, 100]
     torch.testing.assert_close(first(Wish(space='w+', recipe=recipe), init=ws), ws)
     torch.testing.assert_close(first(Wish(recipe=recipe), init=ws[:1]), ws[:1].expand(2, -1, -1))
 

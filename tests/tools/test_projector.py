@@ -102,7 +102,7 @@ def test_a_projection_goes_on_from_a_file(run, tmp_path):
     run('--loss=pixel', '--init=o/projected_w.npz', steps=1)
     with np.load(tmp_path / 'o/projected_place.npz') as file:
         assert file['loss'].item() < 2 * first      # its latent is jittered
-    with pytest.raises(ValueError, match='--projected-w=no.npz: found no such file'):
+    with pytest.raises(ValueError, match='--init=no.npz: found no such file'):
         run('--init=no.npz')
 
 
@@ -112,6 +112,11 @@ def test_a_projection_goes_on_from_a_file(run, tmp_path):
     (['--zoom=nan'], '--zoom: found nan'),
     (['--loss=vgg', '--detector=no.pt'], '--detector=no.pt: No such file'),
     (['--loss=disc'], '--loss=disc: found no discriminator'),
+    (['--detector=no.pt'], '--detector=no.pt: No such file'),
+    (['--detector=no.pt', '--loss=pixel'], '--detector: found --loss=pixel, expected --loss=vgg'),
+    (['--fit=crop', '--as-is'], '--fit: found --as-is, expected one of the two'),
+    (['--num-starts=2', '--init=a.npz'], '--num-starts: found --init=a.npz, which says where to start'),
+    (['--num-starts=2', '--zoom=auto'], '--num-starts: found --zoom=auto, which says where to start'),
 ])
 def test_what_can_not_be_done_is_said_before_anything_is_written(run, arguments, words, tmp_path):
     with pytest.raises(ValueError, match=words):
