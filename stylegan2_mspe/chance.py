@@ -2,14 +2,15 @@
 
 Inside `part`, the numbers of all samples are drawn alike by every process and pass, and each keeps those of
 its own samples; so a batch trains alike however it is divided, and a run that goes on needs no generator's
-state. Inside `each`, they are a function of every sample's own seed, the same on every device.
-Outside, these are torch's own functions.
+state. Inside `each`, they are a function of every sample's own seed, the same on every device. Inside `some`,
+they are rows of what torch's own functions give to more samples. Outside, these are those functions.
 """
 
 import contextlib
 import math
 import random
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -44,7 +45,13 @@ class _Each:
         return anchored.hashes(self.seeds.to(device), self.draws, rows, columns).reshape(size)
 
 
-_part: _Part | _Each | None = None
+class _Some(NamedTuple):
+    """Samples of a batch of `count`."""
+    samples: range
+    count: int
+
+
+_part: _Part | _Each | _Some | None = None
 
 
 @contextlib.contextmanager
@@ -71,6 +78,19 @@ def each(seeds: Sequence[int]) -> Iterator[None]:
     """
     global _part
     _part = _Each(seeds)
+    try:
+        yield
+    finally:
+        _part = None
+
+
+@contextlib.contextmanager
+def some(samples: range, count: int) -> Iterator[None]:
+    """Draws for these samples what torch's own generators have for them in a batch of `count`, and leaves the
+    generators as the whole batch would.
+    """
+    global _part
+    _part = _Some(samples, count)
     try:
         yield
     finally:
@@ -111,6 +131,10 @@ def _rows(draw, size, device='cpu', **kwargs) -> torch.Tensor:
         bits = _part.bits(size, torch.device(device))
         numbers = anchored.normal(bits) if draw is torch.randn else (bits >> 8).double() * 2. ** -24
         return numbers.to(kwargs.get('dtype') or torch.get_default_dtype())
+    if isinstance(_part, _Some):
+        assert size[0] == len(_part.samples), (size, _part)
+        whole = draw([_part.count, *size[1:]], device=device, **kwargs)
+        return whole[_part.samples.start:_part.samples.stop]
     generator = _part.generator(torch.device(device))
     whole = draw([size[0] * _part.count, *size[1:]], generator=generator, device=device, **kwargs)
     return whole if _part.count == 1 else whole[_part.index::_part.count].contiguous()

@@ -110,19 +110,21 @@ def render(G: torch.nn.Module, ws: torch.Tensor, canvas: Place = None, noise_mod
 
 def render_each(G: torch.nn.Module, ws: torch.Tensor, canvases: Sequence[Canvas], noise_mode: str = 'const',
                 noise_seed: int | torch.Tensor = 0, border: str | None = None,
-                batch: int = 16) -> list[torch.Tensor]:
+                batch: int | None = None) -> list[torch.Tensor]:
     """Pictures [C, H, W] of ws [N, num_ws, w_dim] on a canvas each, of any sizes, in their order.
 
-    Canvases that are alike in size and wrapping share a batch, of at most `batch` pictures.
+    Canvases that are alike in size and wrapping share a batch, of at most `batch` pictures, None: of those
+    that fit. Raises ValueError where not even one does.
     """
     kinds = {}
     for index, canvas in enumerate(canvases):
         wraps = canvas.rows.period is not None, canvas.cols.period is not None
         kinds.setdefault((canvas.height, canvas.width, wraps), []).append(index)
     pictures = [None] * len(canvases)
-    for members in kinds.values():
-        for start in range(0, len(members), batch):
-            part = members[start:start + batch]
+    for (height, width, _), members in kinds.items():
+        most = batch or batch_that_fits(G, (height, width), f'canvas {height}x{width}')
+        for start in range(0, len(members), most):
+            part = members[start:start + most]
             one_seed = not isinstance(noise_seed, torch.Tensor) or noise_seed.ndim == 0
             drawn = render(G, ws[part], [canvases[index] for index in part], noise_mode,
                            noise_seed if one_seed else noise_seed[part], border)

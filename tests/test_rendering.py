@@ -25,6 +25,17 @@ def test_a_canvas_each_is_one_by_one(pe, look):
         assert (pictures[n] - one).abs().max() <= 1e-12 * one.std()
 
 
+def test_as_many_pictures_are_drawn_at_a_time_as_fit(monkeypatch):
+    G, counts = tiny_generator(), []
+    ws, canvases = tiny_ws(G, 5), [IDENTITY.shifted(n, 0) for n in range(5)]
+    whole, forward = rendering.render_each(G, ws, canvases), G.synthesis.forward
+    G.synthesis.forward = lambda ws, **how: counts.append(len(ws)) or forward(ws, **how)
+    one = rendering.picture_bytes(G, 16, 16)
+    monkeypatch.setattr(rendering.free_memory, 'usable', lambda device: 2 * one + 1)
+    torch.testing.assert_close(rendering.render_each(G, ws, canvases), whole)
+    assert counts == [2, 2, 1]
+
+
 def test_a_window_takes_any_number_of_pictures_and_a_canvas_for_each():
     G = tiny_generator()
     ws, canvases = tiny_ws(G, 3), tuple(IDENTITY.shifted(n, 0) for n in range(3))

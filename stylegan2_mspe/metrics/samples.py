@@ -75,10 +75,14 @@ def generated(task: MetricTask, samples: range, dataset: Dataset | None = None) 
 
     Fewer at a time where memory is short. Raises ValueError where not even one fits.
     """
+    return torch.cat([images_of(draw(task, part, dataset)) for part in fitting(task, samples)])
+
+
+def fitting(task: MetricTask, samples: range) -> list[range]:
+    """These samples in parts that fit in the memory. Raises ValueError where not even one does."""
     size = task.request.size or (task.G.img_resolution,) * 2
     batch = rendering.batch_that_fits(task.G, size, f'--metrics={task.request.text}', BATCH)
-    parts = [samples[start:start + batch] for start in range(0, len(samples), batch)]
-    return torch.cat([images_of(draw(task, part, dataset)) for part in parts])
+    return [samples[start:start + batch] for start in range(0, len(samples), batch)]
 
 
 @torch.no_grad()

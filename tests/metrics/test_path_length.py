@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from stylegan2_mspe import rendering
 from stylegan2_mspe.metrics import path_length, registry, samples
 from stylegan2_mspe.metrics.task import MetricTask
 from tests import drawn, scripted
@@ -25,6 +26,12 @@ class Flat(torch.nn.Module):
 
     def synthesis(self, ws, **_):
         return ws[:, 0, :, None, None].expand(-1, -1, 16, 20)
+
+
+@pytest.fixture(autouse=True)
+def two_at_a_time(monkeypatch):
+    """As where memory is short. What Flat takes of it can not be estimated."""
+    monkeypatch.setattr(rendering, 'batch_that_fits', lambda G, size, asked_by, most: 2)
 
 
 def make_task(G, name, pictures):

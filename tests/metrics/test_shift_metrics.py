@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from stylegan2_mspe import rendering, similarity
+from stylegan2_mspe import free_memory, rendering, similarity
 from stylegan2_mspe.metrics import equivariance, noise_deviation, registry, samples
 from stylegan2_mspe.metrics.task import MetricTask
 from tests.drawn import make_generator
@@ -43,6 +43,20 @@ def test_shift_similarity_goes_right_and_down_to_half_the_picture(G):
         means.append(similarity.similarity(*pair).mean())
     assert found[''] == pytest.approx(float(np.mean(means)), abs=1e-5)
     assert found['_worst'] == pytest.approx(float(min(means)), abs=1e-5) and found['_worst'] < found['']
+
+
+@pytest.mark.parametrize('name', ['eqt_frac', 'shift_sim', 'noise_std'])
+def test_numbers_are_the_same_where_memory_is_short(G, name, monkeypatch):
+    monkeypatch.setattr(noise_deviation.noise_deviation, '__defaults__', (8, 0, 5))
+    whole, counts, forward = compute(G, name, 5), [], G.synthesis.forward
+    counted = lambda ws, **how: counts.append(len(ws)) or forward(ws, **how)
+    monkeypatch.setattr(G.synthesis, 'forward', counted)
+    one = rendering.picture_bytes(G, 16, 16)
+    monkeypatch.setattr(free_memory, 'usable', lambda device: 2 * one + 1)
+    assert compute(G, name, 5) == pytest.approx(whole, rel=1e-5) and max(counts) == 2
+    monkeypatch.setattr(free_memory, 'usable', lambda device: 10)
+    with pytest.raises(ValueError, match='a picture of 16x16 pixels takes about'):
+        compute(G, name, 5)
 
 
 def test_noise_deviation_is_the_mean_of_its_seeds(G, monkeypatch):
