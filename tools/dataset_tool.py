@@ -58,8 +58,10 @@ def main(source, dest, max_images, resize_filter, transform, width, height, forc
     """
     from stylegan2_mspe.conversion import convert
     from stylegan2_mspe.fit import Fit
-    from stylegan2_mspe.sources import open_source
+    from stylegan2_mspe.sources import COLOR_MNIST, open_source
 
+    cli.refuse_unused('--seed', source.startswith(COLOR_MNIST), f'--source {source}',
+                      f'--source {COLOR_MNIST}<folder>, which draws lots')
     fit = Fit(transform=transform, width=width, height=height, resize_filter=resize_filter,
               channels=force_channels and int(force_channels), background=background)
     if os.path.isfile(source) and os.path.exists(dest) and os.path.samefile(source, dest):

@@ -115,6 +115,9 @@ def test_detectors(program, options, kinds):
     (['--network=lost.pkl'], 'Error: --data is missing, and of the dataset in the network file: lost.zip'),
     (['--detector=eyes=a.pt'], "found 'eyes=a.pt', expected a file, inception="),
     (['--detector=a.pt'], '--detector=a.pt: No such file or directory'),
+    (['--detector=vgg16=a.pt'], '--detector=vgg16=a.pt: found the metrics fid50k_full, which are computed'),
+    (['--detector=a.pt', '--metrics=eqt_int,fid_mnist'], '--detector=a.pt: found the metrics eqt_int, fid'),
+    (['--detector=a.pt', '--detector=inception=b.pt'], '--detector=a.pt: found the metrics fid50k_full'),
     (['--detector=cats.pkl'], '--detector=cats.pkl: found no TorchScript network'),
     (['--seed=-1'], '--seed'),
 ])

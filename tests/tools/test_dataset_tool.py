@@ -238,6 +238,13 @@ def test_transform_and_filter(tmp_path):
 # ----- bad input --------------------------------------------------------------------------------------------
 
 
+def test_a_seed_of_what_draws_no_lots_is_refused(tmp_path):
+    save(tmp_path / 'in/0.png', random_pixels(8, 8, 3))
+    found = tool('--source', tmp_path / 'in', '--dest', tmp_path / 'out.zip', '--seed=0')
+    assert found.returncode == 1 and f'--seed: found --source {tmp_path / "in"}, expected' in found.stderr
+    assert not (tmp_path / 'out.zip').exists()
+
+
 @pytest.mark.parametrize('shape, sentence', [
     ((8, 4, 3), 'found a picture of 8x4 RGB, expected a square whose side is a power of two'),
     ((12, 12, 3), 'found a picture of 12x12 RGB, expected a square whose side is a power of two'),
