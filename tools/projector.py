@@ -75,12 +75,14 @@ def main(targets, network, fit, as_is, shift, zoom, wrap, loss_name, detector, r
     find = tuple(name for name, value in (('shift', shift), ('zoom', zoom)) if value == 'auto')
     check_options(as_is, loss_name, init, find, wishes['space'])
     from stylegan2_mspe.inversion import inverting, projection
+    from stylegan2_mspe.memory import explained
     from stylegan2_mspe.rendering import class_labels
 
     G, D = open_pair(network, device)
     how = 'as-is' if as_is else fit or ('pad' if recipe_name == 'paper' else 'crop')
     pictures = read_targets(targets, how, G)
     place = wanted_place(G, pictures.shape[2:], len(pictures), shift, zoom, wrap)
+    check_memory(G, place, find)
     loss = open_loss(loss_name, pictures, D, detector)
     recipe = dataclasses.replace(projection.RECIPES[recipe_name], steps=num_steps)
     wish = inverting.Wish(find=find, recipe=recipe, **wishes)
@@ -90,9 +92,11 @@ def main(targets, network, fit, as_is, shift, zoom, wrap, loss_name, detector, r
     class_idx = drawing.class_of(G, class_idx)
     labels = class_labels(G, [class_idx]) if G.c_dim else None
 
-    started = inverting.begin(G, pictures, loss, place, wish, init=ws, labels=labels,
-                              progress=lambda tasks: cli.progress(tasks, len(tasks), 'Searching'))
-    run(started, pictures, outdir, film_name(outdir) if save_video else None, find)
+    what = f'--target: projecting {len(pictures)} at a time'
+    with explained(what, 'fewer or smaller ones', pictures.device):
+        started = inverting.begin(G, pictures, loss, place, wish, init=ws, labels=labels,
+                                  progress=lambda tasks: cli.progress(tasks, len(tasks), 'Searching'))
+        run(started, pictures, outdir, film_name(outdir) if save_video else None, find)
 
 
 # ----- what is asked for ------------------------------------------------------------------------------------
@@ -153,6 +157,20 @@ def wanted_place(G, size, count: int, shift, zoom, wrap: bool | None):
     if shift != 'auto':
         check_in_sight(place)
     return place
+
+
+def check_memory(G, place, find: tuple[str, ...]) -> None:
+    """Raises ValueError where a step for all targets at a time takes more memory than is free."""
+    from stylegan2_mspe import free_memory
+    from stylegan2_mspe.inversion.projection import sample_bytes
+    from stylegan2_mspe.inversion.search import STARTS
+
+    count, device = len(place.shift), place.shift.device
+    each = sample_bytes(G, place) * (STARTS if find else 1)
+    fitting = free_memory.batch_that_fits(each, device, '--target: a step for one picture', count)
+    if fitting < count:
+        raise ValueError(f'--target: found {count} pictures, expected at most {fitting} at a time: a step '
+                         f'takes about {free_memory.in_gigabytes(each)} for each')
 
 
 def open_loss(name: str, pictures, D, detector: str | None):

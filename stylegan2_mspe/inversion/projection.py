@@ -9,6 +9,7 @@ import math
 
 import torch
 
+from stylegan2_mspe import rendering
 from stylegan2_mspe.inversion import noise as noise_maps
 from stylegan2_mspe.inversion.latents import Latents
 from stylegan2_mspe.inversion.losses import Loss
@@ -92,6 +93,25 @@ def what_is_drawn(G: torch.nn.Module, place: Place, fixed: bool):
     if fixed:
         return place.canvas() if border == 'zero' else place.canvases()
     return place.levels() if border == 'zero' else Window.whole(place, border)
+
+
+def sample_bytes(G: torch.nn.Module, place: Place) -> int:
+    """About how much memory a sample of a step takes, in bytes: what the gradient of its picture keeps, as
+    one that is drawn here shows, and what drawing it takes. What the loss keeps comes on top.
+    """
+    kept, weights = {}, {weight.untyped_storage().data_ptr() for weight in G.state_dict().values()}
+
+    def keep(tensor):
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    ws = next(G.parameters()).new_zeros([1, G.num_ws, G.w_dim]).requires_grad_()
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        picture = draw(G, ws, place[:1], fixed=True)
+    assert picture.requires_grad            # and keeps alive what is counted
+    return sum(kept.values()) + rendering.picture_bytes(G, *place.size)
 
 
 def faded(synthesis: torch.nn.Module, finest: float) -> dict[str, torch.Tensor]:

@@ -49,6 +49,8 @@ STAGES = (Stage(places=4, latents=64, starts=4, steps=25, widths=(1 / 20,)),
           Stage(places=2, steps=25, widths=(1 / 20, 1 / 40)),
           Stage(places=1, steps=40, widths=(1 / 20, 1 / 40, 1 / 80), pull=0.03))
 
+STARTS = max(stage.starts if stage.latents else stage.places for stage in STAGES)   # of a target, at a time
+
 Progress = Callable[[Sequence], Iterable]
 Advance = Callable[[], object]      # to be called when a piece of the work is done
 

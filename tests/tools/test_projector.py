@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from stylegan2_mspe import images, legacy, video
-from stylegan2_mspe.inversion.projection import Diverged, Projection, draw
+from stylegan2_mspe import free_memory, images, legacy, rendering, video
+from stylegan2_mspe.inversion.projection import Diverged, Projection, draw, sample_bytes
 from tests.command import call, written
 from tests.inversion.small import make_discriminator, make_generator, place_at
 from tools import cli, generate, projector
@@ -122,6 +122,30 @@ def test_what_can_not_be_done_is_said_before_anything_is_written(run, arguments,
     with pytest.raises(ValueError, match=words):
         run(*arguments, network='alone.pkl')
     assert not (tmp_path / 'o').exists()
+
+
+@pytest.mark.parametrize('find, times', [([], 1), (['--shift=auto'], 4)])
+def test_more_targets_than_the_memory_has_room_for(run, folder, monkeypatch, tmp_path, find, times):
+    G = make_generator()
+    one = times * sample_bytes(G, place_at(G, (0, 0)))
+    assert sample_bytes(G, place_at(G, (0, 0), (0, 0))) * times == one
+    assert one > 2 * times * rendering.picture_bytes(G, 16, 16)         # nothing is kept without gradients
+    monkeypatch.setattr(free_memory, 'usable', lambda device: 2 * one)
+    more = [f'--target={folder / "a1.png"}', f'--target={folder / "a0.png"}', '--loss=pixel', *find]
+    with pytest.raises(ValueError, match='--target: found 3 pictures, expected at most 2 at a time: a step'):
+        run(*more)
+    monkeypatch.setattr(free_memory, 'usable', lambda device: one - 1)
+    with pytest.raises(ValueError, match='--target: a step for one picture takes about'):
+        run(*find)
+    assert not (tmp_path / 'o').exists()
+
+
+def test_memory_that_runs_out_after_all_is_told_of_targets(run, monkeypatch):
+    def step(self):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
+    monkeypatch.setattr(Projection, 'step', step)
+    with pytest.raises(MemoryError, match='--target: projecting 1 at a time did not fit in the memory'):
+        run('--loss=pixel')
 
 
 def test_bad_targets(run, folder):
