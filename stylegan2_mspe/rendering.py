@@ -43,6 +43,11 @@ def trained_canvas(G: torch.nn.Module, border: str | None = None) -> Canvas:
     return Canvas.identity(G.img_resolution).wrapped((border or G.synthesis.border) == 'plane')
 
 
+def as_trained(G: torch.nn.Module, canvas: Canvas | None) -> Canvas | None:
+    """A canvas of the whole trained world, which goes round where the network's has no border."""
+    return canvas and canvas.wrapped(G.synthesis.border == 'plane')
+
+
 def request_canvas(resolution: int, box: tuple[int, int] | None = None, shift: tuple[float, float] = (0, 0),
                    size: tuple[int, int] | None = None, wrap: bool | None = None) -> Canvas | None:
     """The canvas for a box (height, width) about the trained picture, content shifted, drawn at a size.

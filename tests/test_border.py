@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from stylegan2_mspe import legacy, network_safetensors, networks, rendering, streaming
+from stylegan2_mspe.classifier import DigitClassifier
+from stylegan2_mspe.experiments import fig6, table1, views
 from stylegan2_mspe.large_picture import Look, describe
 from stylegan2_mspe.leak import leak_map
 from stylegan2_mspe.metrics.registry import parse
@@ -104,3 +106,20 @@ def test_what_it_can_not_draw():
         G.synthesis(latents(G), canvas=levels)
     with pytest.raises(ValueError, match="a border 'round': expected zero or plane"):
         make('round')
+
+
+@pytest.mark.parametrize('border', ['zero', 'plane'])
+def test_at_other_sizes_experiments_draw_the_world_as_it_was_trained(border, monkeypatch):
+    """As metrics do: without a border it goes round; with one the canvas is as it was, to the bit."""
+    G, asked = make(border), []
+    render = lambda G, ws, canvas=None, *_: asked.append(canvas) or torch.zeros(len(ws), 1, 8, 8)
+    for module in (rendering, views):
+        monkeypatch.setattr(module, 'render', render)
+    wanted = rendering.trained_canvas(G).resized(24, 24)
+    table1.samples({'a': G})
+    fig6.picture({'a': G})
+    assert asked.count(wanted) == 2 and asked[3] is None
+    view = fig6.views(16)['24x24']
+    asked.clear()
+    views.look(G, [view], [0], DigitClassifier())
+    assert asked == [None, wanted]

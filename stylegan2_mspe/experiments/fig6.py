@@ -42,7 +42,7 @@ def more_views(resolution: int) -> dict[str, View]:
 
 def quarters(canvases: Mapping[str, Canvas]) -> dict[str, View]:
     """The upper left one of each."""
-    return {name: View(canvas, [Box(0, 0, canvas.height // 2, canvas.width // 2)])
+    return {name: View(canvas, [Box(0, 0, canvas.height // 2, canvas.width // 2)], whole=True)
             for name, canvas in canvases.items()}
 
 
@@ -68,4 +68,4 @@ def side_by_side(networks: Mapping[str, torch.nn.Module], scales: Scales,
                  seeds: Sequence[int]) -> Image.Image:
     """The same latents at the trained size and at the others, pixel by pixel."""
     return sheet(networks, seeds, lambda size: {'trained size': None, **resized(size, scales)},
-                 'The same latents at other sizes')
+                 'The same latents at other sizes', whole=True)

@@ -12,11 +12,14 @@ Canvases = Callable[[int], Mapping[str, Canvas | None]]     # of a trained size:
 
 
 def sheet(networks: Mapping[str, torch.nn.Module], seeds: Sequence[int], canvases: Canvases,
-          title: str = '') -> Image.Image:
-    """A row for each network and seed, a column for each canvas."""
+          title: str = '', whole: bool = False) -> Image.Image:
+    """A row for each network and seed, a column for each canvas. whole: they are of the whole trained world.
+    """
     rows, labels, heads = [], [], []
     for name, G in networks.items():
         asked = canvases(G.img_resolution)
+        if whole:
+            asked = {head: rendering.as_trained(G, canvas) for head, canvas in asked.items()}
         rows += rows_of(G, rendering.seed_ws(G, seeds), asked)
         labels += [f'{name}, seed {seed}' for seed in seeds]
         heads = list(asked)

@@ -99,4 +99,4 @@ def samples(networks: Mapping[str, torch.nn.Module]) -> Image.Image:
     def canvases(resolution):
         whole = Canvas.identity(resolution)
         return {f'{scale:g} x': whole.resized(*size_at(resolution, scale)) for scale in SCALES}
-    return sheet(networks, SHOWN, canvases, 'The same latents at other sizes')
+    return sheet(networks, SHOWN, canvases, 'The same latents at other sizes', whole=True)
