@@ -29,7 +29,7 @@ ROLES = ('baseline', 'sspe', 'mspe', 'mspe-plus')
 SEARCHED = ('mspe', 'mspe-plus')        # of these also places, which the others do not have at every level
 SHIFTS = (0, 8, 16, 24, 32)             # right and down, pixels
 ZOOM = 2.0                              # about the top-left corner
-SHOWN, SHOWN_MORE = 6, 10               # digits in the pictures
+SHOWN, SHOWN_MORE = 3, 10               # digits in the pictures
 LOSS = 'pixel'                          # alike for all networks
 WITHIN, BEHIND = 1.0, 2.0               # dB: what is asked for
 
