@@ -55,46 +55,41 @@ _part: _Part | _Each | _Some | None = None
 
 
 @contextlib.contextmanager
+def _drawing(how: _Part | _Each | _Some) -> Iterator[None]:
+    """Inside, the functions below draw so."""
+    global _part
+    _part = how
+    try:
+        yield
+    finally:
+        _part = None
+
+
+@contextlib.contextmanager
 def part(index: int, count: int, *numbers: int) -> Iterator[None]:
     """Draws for every `count`-th sample of a batch from `index` on, as the `numbers` (seed, step …) say.
 
     The process's own generators are seeded too, by these and `index`: what draws without the functions below
     depends on how the batch is divided, but on nothing that happened before.
     """
-    global _part
     seed_all(mixed(*numbers, 1 + index))
-    _part = _Part(index, count, mixed(*numbers, 0))
-    try:
+    with _drawing(_Part(index, count, mixed(*numbers, 0))):
         yield
-    finally:
-        _part = None
 
 
-@contextlib.contextmanager
-def each(seeds: Sequence[int]) -> Iterator[None]:
+def each(seeds: Sequence[int]) -> contextlib.AbstractContextManager[None]:
     """Draws for samples with a seed each (int64): alike on every device, in whatever batch they come.
 
     The k-th draw of a sample is another than its first; all have to ask for as many rows as there are seeds.
     """
-    global _part
-    _part = _Each(seeds)
-    try:
-        yield
-    finally:
-        _part = None
+    return _drawing(_Each(seeds))
 
 
-@contextlib.contextmanager
-def some(samples: range, count: int) -> Iterator[None]:
+def some(samples: range, count: int) -> contextlib.AbstractContextManager[None]:
     """Draws for these samples what torch's own generators have for them in a batch of `count`, and leaves the
     generators as the whole batch would.
     """
-    global _part
-    _part = _Some(samples, count)
-    try:
-        yield
-    finally:
-        _part = None
+    return _drawing(_Some(samples, count))
 
 
 def mixed(*numbers: int) -> int:

@@ -75,14 +75,16 @@ def generated(task: MetricTask, samples: range, dataset: Dataset | None = None) 
 
     Fewer at a time where memory is short. Raises ValueError where not even one fits.
     """
-    return torch.cat([images_of(draw(task, part, dataset)) for part in fitting(task, samples)])
+    return in_parts(task, samples, lambda part: images_of(draw(task, part, dataset)))
 
 
-def fitting(task: MetricTask, samples: range) -> list[range]:
-    """These samples in parts that fit in the memory. Raises ValueError where not even one does."""
+def in_parts(task: MetricTask, samples: range, compute: Callable[[range], torch.Tensor]) -> torch.Tensor:
+    """compute(part) -> [n, ...] of these samples, in parts that fit in the memory. Raises ValueError where
+    not even one sample does.
+    """
     size = task.request.size or (task.G.img_resolution,) * 2
     batch = rendering.batch_that_fits(task.G, size, f'--metrics={task.request.text}', BATCH)
-    return [samples[start:start + batch] for start in range(0, len(samples), batch)]
+    return torch.cat([compute(samples[start:start + batch]) for start in range(0, len(samples), batch)])
 
 
 @torch.no_grad()
