@@ -40,12 +40,7 @@ def seed_ws(G: torch.nn.Module, seeds: Sequence[int]) -> torch.Tensor:
 
 def trained_canvas(G: torch.nn.Module, border: str | None = None) -> Canvas:
     """The trained picture, with that border (None: the network's): a world without one goes round."""
-    return as_trained(G, Canvas.identity(G.img_resolution), border)
-
-
-def as_trained(G: torch.nn.Module, canvas: Canvas | None, border: str | None = None) -> Canvas | None:
-    """A canvas of the whole trained world with that border, as above."""
-    return canvas and canvas.wrapped((border or G.synthesis.border) == 'plane')
+    return Canvas.identity(G.img_resolution).wrapped((border or G.synthesis.border) == 'plane')
 
 
 def request_canvas(resolution: int, box: tuple[int, int] | None = None, shift: tuple[float, float] = (0, 0),

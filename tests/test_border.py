@@ -119,7 +119,7 @@ def test_at_other_sizes_experiments_draw_the_world_as_it_was_trained(border, mon
     table1.samples({'a': G})
     fig6.picture({'a': G})
     assert asked.count(wanted) == 2 and asked[3] is None
-    view = fig6.views(16)['24x24']
+    view = fig6.views(G)['24x24']
     asked.clear()
     views.look(G, [view], [0], DigitClassifier())
     assert asked == [None, wanted]

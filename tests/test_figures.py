@@ -1,6 +1,7 @@
 """Fig. 1, 6, 7, 8, B and D: where digits are looked for, numbers worked out by hand, each command once."""
 
 import dataclasses
+import types
 
 import numpy as np
 import pytest
@@ -16,16 +17,19 @@ from tests.reproduced import BAD, GOOD, make_generator, reproduced
 from tools import reproduce
 
 VIEWS = {
-    'fig1': lambda R: {str(shift): shifted_view(R, *shift) for shift in fig1.SHIFTS},
-    'figB': lambda R: {str(shift): shifted_view(R, *shift) for shift in fig1.scattered(24, R)},
+    'fig1': lambda G: {str(shift): shifted_view(64, *shift) for shift in fig1.SHIFTS},
+    'figB': lambda G: {str(shift): shifted_view(64, *shift) for shift in fig1.scattered(24, 64)},
     'fig6': fig6.views, 'figD': fig6.more_views, 'fig7': fig7.views, 'fig8': fig8.views,
 }
+PADDED, PLANE = (types.SimpleNamespace(img_resolution=64, synthesis=types.SimpleNamespace(border=border))
+                 for border in ('zero', 'plane'))
 
 
+@pytest.mark.parametrize('G', [PADDED, PLANE])
 @pytest.mark.parametrize('figure', VIEWS)
-def test_a_box_shows_the_quarter_with_the_digit(figure):
+def test_a_box_shows_the_quarter_with_the_digit(figure, G):
     """Whatever the canvas: the world positions of a box's pixels are those of the quarter, row by row."""
-    for name, view in VIEWS[figure](64).items():
+    for name, view in VIEWS[figure](G).items():
         boxes = view.boxes[:1] if figure == 'fig8' else view.boxes
         for top, left, height, width in boxes:
             for axis, start, length in ((view.canvas.rows, top, height), (view.canvas.cols, left, width)):
@@ -36,13 +40,13 @@ def test_a_box_shows_the_quarter_with_the_digit(figure):
 
 def test_canvases_are_of_the_sizes_they_are_named_by():
     for views in (fig6.views, fig6.more_views, fig8.views):
-        for name, view in views(64).items():
+        for name, view in views(PADDED).items():
             assert name.split(',')[0] == f'{view.canvas.height}x{view.canvas.width}'
-    assert [len(view.boxes) for view in fig7.views(64).values()] == [3, 3, 4] * 2
+    assert [len(view.boxes) for view in fig7.views(PADDED).values()] == [3, 3, 4] * 2
     assert all(view.boxes[1] == (0, 0, view.canvas.height, view.canvas.width)
-               for view in fig8.views(64).values())
+               for view in fig8.views(PADDED).values())
     for views in (fig7.views, fig8.views):
-        for name, view in views(64).items():
+        for name, view in views(PADDED).items():
             starts = [edge for box in view.boxes for edge in box[:2]]
             assert name.endswith('between cells') == any(start % 16 for start in starts)
 
@@ -119,7 +123,7 @@ def test_kept_digits_by_hand(monkeypatch):
         similarity=[[.2, .4], [.5, .5], [1, 0]], ink=[[.1, .3], [0, 0], [.5, 0]],
         classes=[[7, 3], [7, 7], [3, 3]], confidence=[[.95, .2], [.95, .95], [.1, .1]],
         standard=Judgement(torch.tensor([7, 3]), torch.tensor([1., 1.]))))
-    two_and_one = lambda R: dict(a=fig7.View(None, [None, None]), b=fig7.View(None, [None]))
+    two_and_one = lambda G: dict(a=fig7.View(None, [None, None]), b=fig7.View(None, [None]))
     a, b = kept.measure({'mspe': make_generator('mspe')}, two_and_one, range(2), None)
     assert (a.network, a.view, b.view) == ('mspe', 'a', 'b')
     assert a.similarity == pytest.approx([.3, .5]) and a.error == pytest.approx([.1, 0])

@@ -77,7 +77,8 @@ def test_standard_errors_by_hand():
 
 
 def test_a_sheet_of_networks_seeds_and_canvases(G):
-    wide = lambda R: {'trained': None, 'wide': Canvas.identity(R).resized(R, 2 * R)}
+    R = G.img_resolution
+    wide = lambda G: {'trained': None, 'wide': Canvas.identity(R).resized(R, 2 * R)}
     one = sheets.sheet({'a': G}, [1], wide)
     two = sheets.sheet({'a': G, 'b': G}, [1, 2], wide, 'Title')
     assert two.height > 3 * one.height and abs(two.width - one.width) < 40

@@ -119,6 +119,6 @@ def claims(fates: Sequence[Fate], qualities: dict[str, quality.Quality]) -> list
 def picture(networks: Mapping[str, torch.nn.Module], shifts: Sequence[tuple[int, int]],
             seeds: Sequence[int]) -> Image.Image:
     """The same latents, unshifted and at the other places."""
-    return sheet(networks, seeds, lambda size: {'unshifted': None, **{
-        f'{dy} down, {dx} right': Canvas.identity(size).shifted(dy, dx) for dy, dx in shifts}},
+    return sheet(networks, seeds, lambda G: {'unshifted': None, **{
+        f'{dy} down, {dx} right': Canvas.identity(G.img_resolution).shifted(dy, dx) for dy, dx in shifts}},
         'The same latents, elsewhere')

@@ -126,6 +126,6 @@ def digits(networks: Mapping[str, torch.nn.Module], seeds: Sequence[int]) -> Ima
     """Rows: the networks' pictures of these seeds; columns: shifts to the right and then down."""
     shifts = similarity.along('right', SHOWN) + similarity.along('down', SHOWN[1:])
     heads = [f'{dy} down' if dy else f'{dx} right' if dx else 'unshifted' for dy, dx in shifts]
-    return sheet(networks, seeds, lambda size: {
-        head: Canvas.identity(size).shifted(*shift) for head, shift in zip(heads, shifts)},
+    return sheet(networks, seeds, lambda G: {
+        head: Canvas.identity(G.img_resolution).shifted(*shift) for head, shift in zip(heads, shifts)},
         'The same latents, elsewhere')

@@ -16,6 +16,7 @@ from stylegan2_mspe.experiments.sheets import sheet
 from stylegan2_mspe.experiments.views import Box, View
 from stylegan2_mspe.pe import Canvas
 from stylegan2_mspe.quality import Quality
+from stylegan2_mspe.rendering import trained_canvas
 
 ROLES = ('baseline', 'sspe', 'mspe', 'mspe-resize')
 SCALES = ((1.5, 1.5), (2, 2))           # of height and width: 384 and 512 pixels of a network of 256
@@ -25,24 +26,23 @@ SHOWN, SHOWN_MORE = (0, 1, 2), tuple(range(6))      # seeds in the pictures
 Scales = Sequence[tuple[float, float]]
 
 
-def resized(resolution: int, scales: Scales) -> dict[str, Canvas]:
+def resized(G: torch.nn.Module, scales: Scales) -> dict[str, Canvas]:
     """The whole trained world at each scale, by its size."""
-    sizes = [(round(resolution * y), round(resolution * x)) for y, x in scales]
-    return {f'{height}x{width}': Canvas.identity(resolution).resized(height, width)
-            for height, width in sizes}
+    sizes = [(round(G.img_resolution * y), round(G.img_resolution * x)) for y, x in scales]
+    return {f'{height}x{width}': trained_canvas(G).resized(height, width) for height, width in sizes}
 
 
-def views(resolution: int) -> dict[str, View]:
-    return quarters(resized(resolution, SCALES))
+def views(G: torch.nn.Module) -> dict[str, View]:
+    return quarters(resized(G, SCALES))
 
 
-def more_views(resolution: int) -> dict[str, View]:
-    return quarters(resized(resolution, MORE))
+def more_views(G: torch.nn.Module) -> dict[str, View]:
+    return quarters(resized(G, MORE))
 
 
 def quarters(canvases: Mapping[str, Canvas]) -> dict[str, View]:
     """The upper left one of each."""
-    return {name: View(canvas, [Box(0, 0, canvas.height // 2, canvas.width // 2)], whole=True)
+    return {name: View(canvas, [Box(0, 0, canvas.height // 2, canvas.width // 2)])
             for name, canvas in canvases.items()}
 
 
@@ -67,5 +67,5 @@ def more_pictures(networks: Mapping[str, torch.nn.Module]) -> Image.Image:
 def side_by_side(networks: Mapping[str, torch.nn.Module], scales: Scales,
                  seeds: Sequence[int]) -> Image.Image:
     """The same latents at the trained size and at the others, pixel by pixel."""
-    return sheet(networks, seeds, lambda size: {'trained size': None, **resized(size, scales)},
-                 'The same latents at other sizes', whole=True)
+    return sheet(networks, seeds, lambda G: {'trained size': None, **resized(G, scales)},
+                 'The same latents at other sizes')

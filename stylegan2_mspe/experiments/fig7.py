@@ -21,9 +21,10 @@ STRETCHES = (1 / 2, 5 / 8)              # of the trained size, from its top or l
 SHOWN = (0, 1, 2, 3)                    # seeds in the picture
 
 
-def views(resolution: int) -> dict[str, View]:
+def views(G: torch.nn.Module) -> dict[str, View]:
     """Every stretch repeated, with all of its copies: by rows, and in a row from the left."""
-    found, side = {}, resolution // 2
+    resolution, found = G.img_resolution, {}
+    side = resolution // 2
     for length in (round(resolution * share) for share in STRETCHES):
         for down, right in TIMES:
             stretches = tuple(Repeat(0, length, times) if times > 1 else None for times in (down, right))
@@ -40,6 +41,6 @@ def claims(found: Sequence[kept.Kept], qualities: dict[str, Quality]) -> list[Cl
 
 def picture(networks: Mapping[str, torch.nn.Module]) -> Image.Image:
     """The same latents, unrepeated and repeated."""
-    return sheet(networks, SHOWN, lambda size: {
-        'trained': None, **{name: view.canvas for name, view in views(size).items()}},
+    return sheet(networks, SHOWN, lambda G: {
+        'trained': None, **{name: view.canvas for name, view in views(G).items()}},
         'The stretch with the digit, repeated')

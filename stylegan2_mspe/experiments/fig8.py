@@ -34,11 +34,12 @@ class Around:
         return f'{self.network}, {self.view}: {self.ink:.0%} of the ink is not in the quarter with the digit'
 
 
-def views(resolution: int) -> dict[str, View]:
+def views(G: torch.nn.Module) -> dict[str, View]:
     """More of the world, shared between both sides, by its size. The boxes: the trained digit, wherever its
     part of the world has come to; then the whole picture, for its ink.
     """
-    side, cell, found = resolution // 2, resolution // 4, {}
+    resolution, found = G.img_resolution, {}
+    side, cell = resolution // 2, resolution // 4
     for height, width in ((round(resolution * y), round(resolution * x)) for y, x in SCALES):
         canvas = frame(resolution, (height, width), wrap=False)
         top, left = (height - resolution) // 2, (width - resolution) // 2
@@ -54,7 +55,7 @@ def measure(networks: Mapping[str, torch.nn.Module], *how) -> tuple[list[kept.Ke
         digit, whole = ({field: getattr(each, field)[box:box + 1] for field in kept.BY_BOX}
                         for box in (0, 1))
         digits.append(dataclasses.replace(each, **digit))
-        canvas = views(networks[each.network].img_resolution)[each.view]
+        canvas = views(networks[each.network])[each.view]
         inside, total = (ink['ink'][0] * box.height * box.width
                          for ink, box in zip((digit, whole), canvas.boxes))
         around.append(Around(each.network, each.view, 1 - inside / total if total > 0 else 0.0))
@@ -68,5 +69,5 @@ def claims(found: Sequence[kept.Kept], qualities: dict[str, Quality]) -> list[Cl
 
 def picture(networks: Mapping[str, torch.nn.Module]) -> Image.Image:
     """The same latents on the trained canvas and on larger ones."""
-    return sheet(networks, SHOWN, lambda size: {
-        'trained': None, **{name: view.canvas for name, view in views(size).items()}}, 'More of the world')
+    return sheet(networks, SHOWN, lambda G: {
+        'trained': None, **{name: view.canvas for name, view in views(G).items()}}, 'More of the world')

@@ -30,15 +30,15 @@ class Kept:
     ink: list[float]                    # mean grey in [0, 1]
 
 
-def measure(networks: Mapping[str, torch.nn.Module], views: Callable[[int], Mapping[str, View]],
+def measure(networks: Mapping[str, torch.nn.Module], views: Callable[[torch.nn.Module], Mapping[str, View]],
             seeds: Sequence[int], classifier: DigitClassifier,
             progress: Callable[[Iterable], Iterable] = iter) -> list[Kept]:
-    """Every network in every view; `views` gives those of a trained size by name, `progress` wraps each
-    network's loop over batches.
+    """Every network in every view; `views` gives those of a network by name, `progress` wraps each network's
+    loop over batches.
     """
     found = []
     for network, G in networks.items():
-        asked = views(G.img_resolution)
+        asked = views(G)
         seen, start = look(G, list(asked.values()), seeds, classifier, progress), 0
         for name, view in asked.items():
             part = slice(start, start := start + len(view.boxes))

@@ -8,18 +8,15 @@ from PIL import Image
 from stylegan2_mspe import images, rendering
 from stylegan2_mspe.pe import Canvas
 
-Canvases = Callable[[int], Mapping[str, Canvas | None]]     # of a trained size: by the name of their column
+Canvases = Callable[[torch.nn.Module], Mapping[str, Canvas | None]]     # of G: by the name of their column
 
 
 def sheet(networks: Mapping[str, torch.nn.Module], seeds: Sequence[int], canvases: Canvases,
-          title: str = '', whole: bool = False) -> Image.Image:
-    """A row for each network and seed, a column for each canvas. whole: they are of the whole trained world.
-    """
+          title: str = '') -> Image.Image:
+    """A row for each network and seed, a column for each canvas."""
     rows, labels, heads = [], [], []
     for name, G in networks.items():
-        asked = canvases(G.img_resolution)
-        if whole:
-            asked = {head: rendering.as_trained(G, canvas) for head, canvas in asked.items()}
+        asked = canvases(G)
         rows += rows_of(G, rendering.seed_ws(G, seeds), asked)
         labels += [f'{name}, seed {seed}' for seed in seeds]
         heads = list(asked)

@@ -13,8 +13,8 @@ from stylegan2_mspe import plots
 from stylegan2_mspe.experiments.claims import Claim, good_networks, needs, settled
 from stylegan2_mspe.experiments.markdown import table
 from stylegan2_mspe.experiments.sheets import sheet
-from stylegan2_mspe.pe import Canvas
 from stylegan2_mspe.quality import Quality
+from stylegan2_mspe.rendering import trained_canvas
 
 ROLES = ('baseline', 'sspe', 'mspe', 'mspe-resize')
 SCALES = (1, 1.5, 2)
@@ -96,7 +96,6 @@ def plot(rows: Sequence[Row]) -> Image.Image:
 
 def samples(networks: Mapping[str, torch.nn.Module]) -> Image.Image:
     """A row for each network and seed, a column for each scale."""
-    def canvases(resolution):
-        whole = Canvas.identity(resolution)
-        return {f'{scale:g} x': whole.resized(*size_at(resolution, scale)) for scale in SCALES}
-    return sheet(networks, SHOWN, canvases, 'The same latents at other sizes', whole=True)
+    return sheet(networks, SHOWN, lambda G: {
+        f'{scale:g} x': trained_canvas(G).resized(*size_at(G.img_resolution, scale)) for scale in SCALES},
+        'The same latents at other sizes')

@@ -12,7 +12,7 @@ import torch
 from stylegan2_mspe.classifier import DigitClassifier, Judgement, as_patches
 from stylegan2_mspe.pe import Canvas
 from stylegan2_mspe.quality import SURE
-from stylegan2_mspe.rendering import as_trained, render, seed_ws
+from stylegan2_mspe.rendering import render, seed_ws
 from stylegan2_mspe.similarity import grey, patch_at, similarity
 
 BATCH = 32
@@ -27,12 +27,9 @@ class Box(NamedTuple):
 
 
 class View(NamedTuple):
-    """A canvas (None: the trained picture), and the boxes of its picture to look at. whole: it is of the
-    whole trained world.
-    """
+    """A canvas (None: the trained picture), and the boxes of its picture to look at."""
     canvas: Canvas | None
     boxes: Sequence[Box]
-    whole: bool = False
 
 
 class Seen(NamedTuple):
@@ -78,7 +75,7 @@ def look(G: torch.nn.Module, views: Sequence[View], seeds: Sequence[int], classi
         standard = patch_at(grey(render(G, ws)), *home)
         patches = []
         for view in views:
-            greys = grey(render(G, ws, as_trained(G, view.canvas) if view.whole else view.canvas))
+            greys = grey(render(G, ws, view.canvas))
             patches += [as_size(patch_at(greys, *box), home) for box in view.boxes]
         judged = [classifier.judge(as_patches(each)) for each in patches]
         parts.append((torch.stack([similarity(standard, each) for each in patches]),
