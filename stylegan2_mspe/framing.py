@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from stylegan2_mspe.pe import Canvas
 from stylegan2_mspe.pe.canvas import MAX_LENGTH
-from stylegan2_mspe.rendering import request_canvas
+from stylegan2_mspe.rendering import axes_that_wrap, request_canvas
 
 MAX_PIXELS = 1 << 36            # of one picture: six hours' work for two cores
 
@@ -26,19 +26,19 @@ class Repeat(NamedTuple):
 def frame(resolution: int, box: tuple[int, int] | None = None, shift: tuple[float, float] = (0, 0),
           repeats: tuple[Repeat | None, Repeat | None] = (None, None),
           zoom: tuple[float, float, float, float] | None = None,
-          size: tuple[int, int] | None = None, wrap: bool | None = None) -> Canvas:
+          size: tuple[int, int] | None = None, wrap: bool | None = None, border: str = 'zero') -> Canvas:
     """The canvas of a picture; each step is done to what the one before has left.
 
-    box (height, width) of the world about the trained picture, content shifted and wrapped as in
-    `rendering.request_canvas`; repeats of rows and of columns; zoom = (top, left, height, width), the part of
-    that to show; size (height, width) in output pixels, by default the zoom enlarged until it fills the
-    height or the width, else one to one. Raises ValueError in the words of generate's options.
+    box (height, width) of the world about the trained picture, content shifted and wrapped, and the border it
+    will be drawn with, as in `rendering.request_canvas`; repeats of rows and of columns, which move content,
+    too; zoom = (top, left, height, width), the part of that to show; size (height, width) in output pixels,
+    by default the zoom enlarged until it fills the height or the width, else one to one. Raises ValueError in
+    the words of generate's options.
     """
     _check_size('--canvas', box)
     _check_size('--size', size)
-    canvas = request_canvas(resolution, box, shift, wrap=wrap)
-    if canvas is None:          # the trained picture
-        canvas = Canvas.identity(resolution).wrapped()
+    wraps = axes_that_wrap(resolution, box, any(shift) or any(repeats), border) if wrap is None else wrap
+    canvas = request_canvas(resolution, box, shift, wrap=wraps) or Canvas.identity(resolution)
     corner = [int((length - resolution) / 2) for length in box or (resolution, resolution)]
     for axis, repeat in zip('yx', repeats):
         canvas = _repeated(canvas, axis, repeat)

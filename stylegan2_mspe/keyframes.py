@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from stylegan2_mspe.pe import Axis, Canvas, Piece
+from stylegan2_mspe.rendering import axes_that_wrap
 
 
 class Stop(NamedTuple):
@@ -34,16 +35,20 @@ def looped_latents(ws: torch.Tensor, frames: int) -> torch.Tensor:
 
 
 def travelled_canvases(stops: Sequence[Stop], frames: int, resolution: int,
-                       size: tuple[int, int] | None = None, wrap: bool | None = None) -> list[Canvas]:
+                       size: tuple[int, int] | None = None, wrap: bool | None = None,
+                       border: str = 'zero') -> list[Canvas]:
     """A canvas per frame of a straight, even way through the stops: the first frame at the first, the last at
     the last.
 
     `size` (height, width) in pixels, by default the first stop's box. A frame at a stop is the canvas that
-    `rendering.request_canvas` makes of it. wrap None: an axis wraps where all boxes have the trained length.
+    `rendering.request_canvas` makes of it, except that an axis wraps in all frames or in none: by default
+    where all boxes have the trained length and any stop moves content, or there is no border.
     """
     boxes = [stop.box or (resolution, resolution) for stop in stops]
     size = size or boxes[0]
-    wraps = [all(box[axis] == resolution for box in boxes) if wrap is None else wrap for axis in (0, 1)]
+    moved = any(any(stop.shift) for stop in stops)
+    each = [axes_that_wrap(resolution, box, moved, border) for box in boxes]
+    wraps = [all(axis) if wrap is None else wrap for axis in zip(*each)]
     places = np.arange(frames) * (len(stops) - 1) / max(frames - 1, 1)
     axes = []
     for axis in (0, 1):

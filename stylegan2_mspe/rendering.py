@@ -38,29 +38,43 @@ def seed_ws(G: torch.nn.Module, seeds: Sequence[int]) -> torch.Tensor:
     return G.mapping(z, seed_labels(G, seeds))
 
 
+def axes_that_wrap(resolution: int, box: tuple[int, int] | None, moved: bool,
+                   border: str) -> tuple[bool, bool]:
+    """Which of rows and columns go round in a circle where nobody says.
+
+    Those along which the box is as long as the trained picture, where content is moved (the paper's circular
+    shift) or the picture has no border. What is only drawn at another size ends where it ended in training:
+    the learned constant of the baseline is interpolated with its edges held, as StyleGAN2's is for Table 1,
+    and takes nothing from the opposite side.
+    """
+    return tuple(length == resolution and (moved or border == 'plane') for length in box or (resolution,) * 2)
+
+
 def trained_canvas(G: torch.nn.Module, border: str | None = None) -> Canvas:
-    """The trained picture, with that border (None: the network's): a world without one goes round."""
-    return Canvas.identity(G.img_resolution).wrapped((border or G.synthesis.border) == 'plane')
+    """The trained picture, with that border (None: the network's)."""
+    wraps = axes_that_wrap(G.img_resolution, None, False, border or G.synthesis.border)
+    return Canvas.identity(G.img_resolution).wrapped(wraps)
 
 
 def request_canvas(resolution: int, box: tuple[int, int] | None = None, shift: tuple[float, float] = (0, 0),
-                   size: tuple[int, int] | None = None, wrap: bool | None = None) -> Canvas | None:
+                   size: tuple[int, int] | None = None, wrap: bool | tuple[bool, bool] | None = None,
+                   border: str = 'zero') -> Canvas | None:
     """The canvas for a box (height, width) about the trained picture, content shifted, drawn at a size.
 
     The box shares what it adds to, or cuts from, the trained picture between both sides; an odd pixel is the
-    bottom's and the right's (Sec. 4.3). wrap None: an axis wraps (the paper's circular shift) where the box
-    is as long as the trained picture, and is extrapolated where it is not. Returns None where that is the
-    trained picture itself, which goes round where a network has no border.
+    bottom's and the right's (Sec. 4.3). wrap: whether an axis goes round (None: as `axes_that_wrap` says) or
+    is extrapolated. border: with which it will be drawn. Returns None where that is the trained picture
+    itself.
     """
-    box = box or (resolution, resolution)
+    trained = Canvas.identity(resolution)
     borders = []
-    for length in box:
+    for length in box or (resolution, resolution):
         before = int((length - resolution) / 2)
         borders += [before, length - resolution - before]
-    wraps = tuple(length == resolution if wrap is None else wrap for length in box)
-    canvas = Canvas.identity(resolution).extended(*borders).shifted(*shift, wrap=wraps)
+    wraps = axes_that_wrap(resolution, box, any(shift), border) if wrap is None else wrap
+    canvas = trained.extended(*borders).shifted(*shift, wrap=wraps)
     canvas = canvas if size is None else canvas.resized(*size)
-    return None if canvas == Canvas.identity(resolution).wrapped() else canvas
+    return None if canvas == trained.wrapped(border == 'plane') else canvas
 
 
 def is_extrapolated(canvas: Canvas | None) -> bool:

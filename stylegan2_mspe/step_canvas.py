@@ -14,6 +14,7 @@ from torch.nn.functional import interpolate
 
 from stylegan2_mspe.config import TrainingConfig
 from stylegan2_mspe.pe import Canvas, Window
+from stylegan2_mspe.rendering import axes_that_wrap
 
 SHIFTED = 0.75          # part of the steps that shift, where a run does
 
@@ -29,11 +30,11 @@ class StepCanvas:
     size: int                           # pixels
     shift: tuple[int, int] = (0, 0)     # (dy, dx), world pixels, round the trained size
     margin: float = 0                   # part of the pictures, 0 ... 1
-    wraps: bool = False                 # also where nothing is shifted, as the network has no border
+    border: str = 'zero'                # the network's
 
     @property
     def canvas(self) -> Canvas:
-        wraps = self.wraps or self.shift != (0, 0)
+        wraps = axes_that_wrap(self.resolution, None, self.shift != (0, 0), self.border)
         canvas = Canvas.identity(self.resolution).shifted(*self.shift, wrap=wraps)
         return canvas if self.size == self.resolution else canvas.resized(self.size, self.size)
 
@@ -66,4 +67,4 @@ def step_canvas(config: TrainingConfig, step: int) -> StepCanvas | None:
         shift = tuple(random.randint(config.resolution, size=2).tolist())
     if size == config.resolution and shift == (0, 0) and not config.random_margin:
         return None
-    return StepCanvas(config.resolution, size, shift, config.random_margin, config.border == 'plane')
+    return StepCanvas(config.resolution, size, shift, config.random_margin, config.border)

@@ -8,11 +8,14 @@ import torch
 from stylegan2_mspe import legacy, network_safetensors, networks, rendering, streaming
 from stylegan2_mspe.classifier import DigitClassifier
 from stylegan2_mspe.experiments import fig6, table1, views
+from stylegan2_mspe.framing import Repeat, frame
+from stylegan2_mspe.keyframes import Stop, travelled_canvases
 from stylegan2_mspe.large_picture import Look, describe
 from stylegan2_mspe.leak import leak_map
 from stylegan2_mspe.metrics.registry import parse
 from stylegan2_mspe.metrics.task import MetricTask
 from stylegan2_mspe.pe import Canvas, Window
+from stylegan2_mspe.step_canvas import StepCanvas
 from tests.golden import fill
 
 IDENTITY = Canvas.identity(16)
@@ -76,9 +79,9 @@ def test_the_trained_picture_goes_round_whoever_draws_it():
     ws = latents(G, 1)
     whole = rendering.render(G, ws)
     for found in (streaming.render(G, ws)[None], streaming.render(make('zero'), ws, border='plane')[None],
-                  rendering.render(G, ws, rendering.request_canvas(16))):
+                  rendering.render(G, ws, rendering.request_canvas(16, border='plane'))):
         assert (found - whole).abs().max() <= 1e-12 * whole.std()
-    asked = rendering.render(G, ws, rendering.request_canvas(16, wrap=False))
+    asked = rendering.render(G, ws, rendering.request_canvas(16, wrap=False, border='plane'))
     assert (asked - rendering.render(G, ws, IDENTITY)).abs().max() <= 1e-12 * whole.std()
     assert (asked - whole).abs().max() > .01 * whole.std()
     padded, plain = leak_map(G, ws, noise_mode='none'), rendering.render(G, ws, None, 'none')
@@ -106,6 +109,40 @@ def test_what_it_can_not_draw():
         G.synthesis(latents(G), canvas=levels)
     with pytest.raises(ValueError, match="a border 'round': expected zero or plane"):
         make('round')
+
+
+@pytest.mark.parametrize('border', ['zero', 'plane'])
+def test_at_other_sizes_the_world_ends_where_it_ended_in_training_whoever_draws_it(border):
+    size, square = (24, 40), (24, 24)
+    wanted = {each: rendering.trained_canvas(make(border)).resized(*each) for each in (size, square)}
+    periods = {axis.period for axis in (wanted[size].rows, wanted[size].cols)}
+    assert periods == {16 if border == 'plane' else None}
+    assert MetricTask(G=make(border), request=parse('fid@24x40')).canvas == wanted[size]
+    assert rendering.request_canvas(16, size=size, border=border) == wanted[size]
+    assert frame(16, size=size, border=border) == wanted[size]
+    assert StepCanvas(16, 24, border=border).canvas == wanted[square]
+    for film in ([Stop((0, 0))], [Stop((0, 0), (16, 16))] * 2):
+        assert travelled_canvases(film, 2, 16, size, border=border) == [wanted[size]] * 2
+
+
+@pytest.mark.parametrize('border', ['zero', 'plane'])
+def test_what_is_moved_goes_round_whoever_draws_it(border):
+    moved = IDENTITY.shifted(0, 3).resized(24, 40)
+    assert rendering.request_canvas(16, None, (0, 3), (24, 40), border=border) == moved
+    assert frame(16, None, (0, 3), size=(24, 40), border=border) == moved
+    still, there = travelled_canvases([Stop((0, 0)), Stop((0, 3))], 2, 16, (24, 40), border=border)
+    assert there == moved and still == IDENTITY.wrapped().resized(24, 40)   # a film does not jump
+    assert StepCanvas(16, 24, (0, 3), border=border).canvas == IDENTITY.shifted(0, 3).resized(24, 24)
+    repeated = frame(16, repeats=(None, Repeat(0, 5, 2)), border=border)
+    assert repeated == IDENTITY.wrapped().repeated(cols=(0, 5, 2))
+
+
+def test_the_constant_of_the_baseline_is_interpolated_with_its_edges_held():
+    G = make('zero', 'none')
+    canvas = rendering.request_canvas(16, size=(24, 40))
+    found = G.synthesis.b4.input(latents(G)[:, :1], torch.float64, canvas)
+    wanted = torch.nn.functional.interpolate(G.synthesis.b4.const[None], (6, 10), mode='bilinear')
+    torch.testing.assert_close(found, wanted.expand(2, -1, -1, -1))
 
 
 @pytest.mark.parametrize('border', ['zero', 'plane'])

@@ -14,8 +14,9 @@ def worlds(axis, step=1):
 
 
 def test_with_nothing_asked_it_is_the_trained_picture():
-    assert frame(16) == Canvas.identity(16).wrapped()
-    assert frame(16, wrap=False) == Canvas.identity(16)
+    assert frame(16) == frame(16, wrap=False) == Canvas.identity(16)
+    assert frame(16, border='plane') == frame(16, wrap=True) == Canvas.identity(16).wrapped()
+    assert frame(16, wrap=False, border='plane') == Canvas.identity(16)
 
 
 @pytest.mark.parametrize('asked', [

@@ -114,12 +114,12 @@ def test_without_a_border_pictures_of_other_sizes_go_round_whether_shifted_or_no
         def back(self, pictures):
             return pictures
 
-    still, moved = (Raw(16, 24, shift, margin, wraps=not margin).draw(G.synthesis, ws)
+    still, moved = (Raw(16, 24, shift, margin, 'zero' if margin else 'plane').draw(G.synthesis, ws)
                     for shift in ((0, 0), (8, 0)))
     # 8 world pixels are 12 of these, three whole cells of the coarsest level.
     assert (moved - still.roll(12, 2)).abs().max() < 1e-10 * still.std()
     wish = dict(random_resize=(12, 24), border='plane')
-    assert all(each.wraps for each in drawn(9, **wish))
+    assert all(each.border == 'plane' for each in drawn(9, **wish))
     assert drawn(9, random_resize=(16,), border='plane') == [None] * 9
 
 

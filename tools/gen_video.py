@@ -81,7 +81,7 @@ def main(network, seeds, projected_w, psi, class_idx, noise_mode, noise_seed, st
     asked = f'--size={shown[0]}x{shown[1]}' if size else f'--canvas={shown[0]}x{shown[1]}'
     batch = rendering.batch_that_fits(G, shown, asked)
     ws = looped_latents(ws, frames)
-    canvases = travelled_canvases(stops, frames, G.img_resolution, shown, wrap)
+    canvases = travelled_canvases(stops, frames, G.img_resolution, shown, wrap, border or G.synthesis.border)
     drawing.note_extrapolation(G, set(canvases))
 
     def draw():

@@ -75,7 +75,7 @@ def main(network, seeds, projected_w, psi, edits, directions, class_idx, shifts,
 
     G, network = drawing.open_network(network, device, precision)
     shifts = list(dict.fromkeys(shifts)) or [(0.0, 0.0)]
-    canvases = [canvas_of(G, shift, **framing) for shift in shifts]
+    canvases = [canvas_of(G, shift, border, **framing) for shift in shifts]
     shown = window[2:] if window else (canvases[0].height, canvases[0].width)
     in_tiles = bool(tile or max_memory or resume or window) or not fits_whole(G, shown)
     if projected_w is None:
@@ -95,6 +95,7 @@ def main(network, seeds, projected_w, psi, edits, directions, class_idx, shifts,
     else:
         draw_sheet(G, names, latents, canvases, shifts, look, captions, title, outdir)
         if leak_map:
+            canvases = [canvas_of(G, shift, 'plane', **framing) for shift in shifts]
             draw_leak_maps(G, latents(0, min(len(names), MOST_LEAKS)), canvases, shifts, look, outdir)
 
 
@@ -116,8 +117,8 @@ def sources(G, seeds, projected_w, class_idx, psi):
     return [f'proj{i:02d}' for i in numbers], [f'w {i}' for i in numbers], lambda start, stop: ws[start:stop]
 
 
-def canvas_of(G, shift, box, size, wrap, zoom, repeat_y, repeat_x, mirror_y, mirror_x):
-    """The canvas that the options ask for. Raises ValueError."""
+def canvas_of(G, shift, border, box, size, wrap, zoom, repeat_y, repeat_x, mirror_y, mirror_x):
+    """The canvas that the options ask for, with that border (None: the network's). Raises ValueError."""
     from stylegan2_mspe.framing import Repeat, frame
 
     repeats = []
@@ -125,7 +126,7 @@ def canvas_of(G, shift, box, size, wrap, zoom, repeat_y, repeat_x, mirror_y, mir
         if repeat and mirror:
             raise ValueError(f'--repeat-{axis}, --mirror-{axis}: found both, expected one of them')
         repeats.append(Repeat(*(repeat or mirror), bool(mirror)) if repeat or mirror else None)
-    return frame(G.img_resolution, box, shift, tuple(repeats), zoom, size, wrap)
+    return frame(G.img_resolution, box, shift, tuple(repeats), zoom, size, wrap, border or G.synthesis.border)
 
 
 # ----- pictures that fit into the memory --------------------------------------------------------------------

@@ -49,7 +49,7 @@ def main(network, layers, rgb, normalize, count, strength, steps, outdir, device
     found = sefa.factorise(G, layers, rgb, normalize)
     count = min(count, len(found.vectors))
     ws, captions = edited_latents(G, seeds, projected_w, class_idx, psi)
-    canvas = rendering.request_canvas(G.img_resolution, box, shift, size, wrap)
+    canvas = rendering.request_canvas(G.img_resolution, box, shift, size, wrap, G.synthesis.border)
     shown = size or box or (G.img_resolution, G.img_resolution)
     rendering.batch_that_fits(G, shown, f'--canvas={shown[0]}x{shown[1]}', most=1)
 

@@ -47,7 +47,7 @@ def main(network, row_seeds, col_seeds, projected_w, styles, psi, class_idx, noi
     shown = size or box or (G.img_resolution, G.img_resolution)
     asked = f'--size={shown[0]}x{shown[1]}' if size else f'--canvas={shown[0]}x{shown[1]}'
     batch = rendering.batch_that_fits(G, shown, asked)
-    canvas = rendering.request_canvas(G.img_resolution, box, shift, size, wrap)
+    canvas = rendering.request_canvas(G.img_resolution, box, shift, size, wrap, G.synthesis.border)
     drawing.note_extrapolation(G, [canvas])
 
     os.makedirs(outdir, exist_ok=True)

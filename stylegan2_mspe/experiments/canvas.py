@@ -13,7 +13,6 @@ from stylegan2_mspe.experiments.sheets import rows_of
 from stylegan2_mspe.framing import Repeat, frame
 from stylegan2_mspe.leak import leak_map
 from stylegan2_mspe.leak_picture import leak_picture
-from stylegan2_mspe.pe import Canvas
 
 PLANE = dict(border='plane', noise_mode='anchored')
 
@@ -34,7 +33,7 @@ def numbers(G: torch.nn.Module, seeds: Sequence[int]) -> dict:
     mean of the leak map.
     """
     ws, R = rendering.seed_ws(G, seeds), G.img_resolution
-    still, moved = (rendering.render(G, ws, frame(R, shift=distance), **PLANE)
+    still, moved = (rendering.render(G, ws, frame(R, shift=distance, border='plane'), **PLANE)
                     for distance in ((0, 0), (R / 4, R / 4)))
     leak = leak_map(G, ws)
     means = {**{str(level): values for level, values in leak.levels.items()}, 'picture': leak.picture}
@@ -62,7 +61,7 @@ def shift(G, ws, R) -> Image.Image:
              f'--shift={R / 2:g}': dict(shift=(R / 2, R / 2)),
              f'--shift={R * 3 // 4},0': dict(shift=(R * 3 / 4, 0)),
              f'--shift={R * 3 // 4},0 --no-wrap': dict(shift=(R * 3 / 4, 0), wrap=False)}
-    return sheet(G, ws, {label: frame(R, **each) for label, each in asked.items()})
+    return sheet(G, ws, asked)
 
 
 def size(G, ws, R) -> Image.Image:
@@ -73,7 +72,7 @@ def size(G, ws, R) -> Image.Image:
              f'--size={R * 2}x{R * 3}': dict(size=(R * 2, R * 3)),
              f'--zoom={text}': dict(zoom=box), f'--zoom={text} --size={R * 2}x{R * 2}': dict(
                  zoom=box, size=(R * 2, R * 2))}
-    return sheet(G, ws, {label: frame(R, **each) for label, each in asked.items()})
+    return sheet(G, ws, asked)
 
 
 def repeat(G, ws, R) -> Image.Image:
@@ -81,7 +80,7 @@ def repeat(G, ws, R) -> Image.Image:
     asked = {'unrepeated': {}, f'--repeat-x=0:{R // 2}x3': dict(repeats=(None, Repeat(0, R // 2, 3))),
              f'--mirror-x=0:{R // 2}x3': dict(repeats=(None, Repeat(0, R // 2, 3, mirror=True))),
              'both ways, x2': dict(repeats=(Repeat(0, R // 2, 2), Repeat(0, R // 2, 2)))}
-    return sheet(G, ws, {label: frame(R, **each) for label, each in asked.items()})
+    return sheet(G, ws, asked)
 
 
 def extend(G, ws, R) -> Image.Image:
@@ -89,7 +88,7 @@ def extend(G, ws, R) -> Image.Image:
     asked = {f'--canvas={R}x{R * 2}': dict(box=(R, R * 2)),
              f'--canvas={R * 2}x{R * 2}': dict(box=(R * 2, R * 2)),
              f'--canvas={R}x{R * 4} --wrap': dict(box=(R, R * 4), wrap=True)}
-    return sheet(G, ws, {label: frame(R, **each) for label, each in asked.items()})
+    return sheet(G, ws, asked)
 
 
 def plane(G, ws, R) -> Image.Image:
@@ -99,14 +98,16 @@ def plane(G, ws, R) -> Image.Image:
              'difference to the rolled one': None}
     rows = []
     for w in ws[:, None]:
-        moved = frame(R, shift=(R / 4, R / 4))
-        drawn = [rendering.render(G, w, moved if '--shift' in label else frame(R), **look)[0]
-                 for label, look in asked.items() if look is not None]
+        shifts = [(R / 4, R / 4) if '--shift' in label else (0, 0) for label in asked]
+        drawn = [rendering.render(G, w, frame(R, shift=shift, border=look['border']), **look)[0]
+                 for shift, look in zip(shifts, asked.values()) if look is not None]
         rolled = drawn[2].roll((R // 4, R // 4), (1, 2))
         rows.append([*drawn, (drawn[3] - rolled).abs() - 1])
     return images.labelled_grid(rows, [''] * len(rows), list(asked))
 
 
-def sheet(G, ws, canvases: dict[str, Canvas]) -> Image.Image:
-    """A row for each latent, a column for each canvas."""
+def sheet(G, ws, asked: dict[str, dict]) -> Image.Image:
+    """A row for each latent, a column for each canvas, asked for by options of `frame`."""
+    canvases = {label: frame(G.img_resolution, **each, border=G.synthesis.border)
+                for label, each in asked.items()}
     return images.labelled_grid(rows_of(G, ws, canvases), [''] * len(ws), list(canvases))

@@ -72,6 +72,16 @@ def test_canvas_then_shift_then_size(run, network):
     assert_alike(read('o/seed0002.png'), expected(network[1], 2, canvas))
 
 
+@pytest.mark.parametrize('pe', ['none', 'sspe', 'mspe'])
+def test_another_size_alone_is_what_metrics_measure(run, tmp_path, pe):
+    G = save(tmp_path / 'b.pkl', pe=pe)
+    run('--seeds=2', '--size=24x40', network=tmp_path / 'b.pkl')
+    assert_alike(read('o/seed0002.png'), expected(G, 2, rendering.trained_canvas(G).resized(24, 40)))
+    run('--seeds=2', '--size=24x40', '--wrap', network=tmp_path / 'b.pkl')
+    wrapped = expected(G, 2, Canvas.identity(16).wrapped().resized(24, 40))
+    assert_alike(read('o/seed0002.png'), wrapped)
+
+
 def test_wrap_repeats_and_no_wrap_does_not(run, network):
     run('--seeds=2', '--canvas=16x48', '--wrap', '--noise-mode=none')
     canvas = Canvas.identity(16).extended(0, 0, 16, 16).wrapped()
@@ -89,13 +99,14 @@ def test_a_box_is_shared_between_both_sides(size, box):
     assert rendering.request_canvas(16, size, wrap=False) in (Canvas.identity(16).extended(*box), None)
 
 
-def test_an_axis_wraps_where_its_length_is_the_trained_one():
+def test_an_axis_wraps_where_its_length_is_the_trained_one_and_content_moves():
     def periods(*request, **options):
         canvas = rendering.request_canvas(16, *request, **options)
         return canvas.rows.period, canvas.cols.period
     assert periods((16, 32), (1, 0)) == (16, None) and periods((8, 16), (1, 0)) == (None, 16)
     assert periods(None, (0, 1)) == (16, 16) and periods((16, 32), (1, 0), (64, 16)) == (16, None)
     assert periods((16, 32), wrap=True) == (16, 16) and periods(None, (1, 1), wrap=False) == (None, None)
+    assert periods((16, 32)) == (None, None) and periods((16, 32), border='plane') == (16, None)
     assert rendering.request_canvas(16) is None and rendering.request_canvas(16, size=(32, 16)) is not None
 
 
