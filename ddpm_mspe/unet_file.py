@@ -24,7 +24,7 @@ _REAL, _LIST = (int, float), (list, tuple)
 TYPES = dict(
     img_resolution=(int,), img_channels=(int,), channels=(int,), multipliers=_LIST, blocks=_LIST,
     attention=_LIST, dropout=_REAL, groups=(int,), pe=(str,), pe_kwargs=(dict, type(None)), base=_REAL,
-    rows_first=(int,), steps=(int,), first=_REAL, last=_REAL, variance=(str,))
+    rows_first=(bool, int), steps=(int,), first=_REAL, last=_REAL, variance=(str,))
 MAX_LEVELS, MAX_BLOCKS = 16, 64     # more only take time ...
 MAX_CHANNELS, MAX_MULTIPLIER = 1 << 14, 64      # ... and memory, for their encodings are tried
 

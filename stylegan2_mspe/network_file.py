@@ -100,12 +100,15 @@ def plain(value: Any) -> Any:
 
 def check_types(kwargs: Any, types: Mapping[str, tuple[type, ...]],
                 check: Callable[[str, Any], None] = lambda name, value: None) -> None:
-    """Refuses arguments that are not of these types by name; `check` may refuse others for their values."""
+    """Refuses arguments that are not of these types by name, where True is no number; `check` may refuse
+    others for their values.
+    """
     if not isinstance(kwargs, dict):
         raise Refused(f'has a {type(kwargs).__name__} for arguments, expected a dictionary')
     for name, value in kwargs.items():
-        if name in types and not isinstance(value, types[name]):
-            expected = ' or '.join(kind.__name__ for kind in types[name]).replace('NoneType', 'None')
+        kind = dict if isinstance(value, dict) else type(value)
+        if name in types and kind not in types[name]:
+            expected = ' or '.join(each.__name__ for each in types[name]).replace('NoneType', 'None')
             raise Refused(f'has {name} = {str(value)[:40]!r} among its arguments, expected {expected}')
         check(name, value)
         if name in types and isinstance(value, dict):

@@ -22,15 +22,15 @@ AUGMENT = 'stylegan2_mspe.augment'      # the module of AugmentPipe, imported on
 MAX_LAYERS = 1000       # of a mapping network
 
 _COUNT, _REAL, _OPTION, _MAYBE = (int,), (int, float), (int, type(None)), (int, float, type(None))
-_FILTER = (list, tuple, type(None))
+_FLAG, _FILTER = (bool, int), (list, tuple, type(None))
 # Constructors keep most of these for the time a picture is drawn: a wrong type has to be found before.
 TYPES = dict(
     z_dim=_COUNT, c_dim=_COUNT, w_dim=_COUNT, img_resolution=_COUNT, img_channels=_COUNT, num_layers=_COUNT,
     embed_features=_OPTION, layer_features=_OPTION, lr_multiplier=_REAL, w_avg_beta=_MAYBE,
     channel_base=_COUNT, channel_max=_COUNT, num_fp16_res=_COUNT, conv_clamp=_MAYBE, cmap_dim=_OPTION,
-    fp16_channels_last=_COUNT, use_noise=_COUNT, kernel_size=_COUNT, activation=(str,), architecture=(str,),
+    fp16_channels_last=_FLAG, use_noise=_FLAG, kernel_size=_COUNT, activation=(str,), architecture=(str,),
     resample_filter=_FILTER, freeze_layers=_COUNT, mbstd_group_size=_OPTION, mbstd_num_channels=_COUNT,
-    pe=(str,), pe_kwargs=(dict,), base=_REAL, rows_first=_COUNT, mapping_kwargs=(dict,),
+    pe=(str,), pe_kwargs=(dict,), base=_REAL, rows_first=_FLAG, mapping_kwargs=(dict,),
     synthesis_kwargs=(dict,), block_kwargs=(dict,), epilogue_kwargs=(dict,))
 
 
@@ -56,13 +56,15 @@ def build(key: str, description: Description) -> torch.nn.Module | None:
     if description.class_name == 'AugmentPipe':
         return _build_augment(args, kwargs, description.tensors)
     module = construct(key, CLASSES[description.class_name], description)
+    if description.class_name == 'Generator' and module.mapping.num_layers < 1:
+        raise Refused('holds a generator without layers that make w of z')
     _try_encodings(module)
     return module
 
 
 def _check_value(name: str, value: Any) -> None:
-    """Refuses a count of layers that only takes time, and a kernel without a middle."""
-    if name == 'num_layers' and value > MAX_LAYERS:
+    """Refuses a count of layers that is no count or only takes time, and a kernel without a middle."""
+    if name == 'num_layers' and not 0 <= value <= MAX_LAYERS:       # none: that of some discriminators
         raise Refused(f'has a mapping network of {value} layers, expected at most {MAX_LAYERS}')
     if name == 'kernel_size' and value % 2 != 1:
         raise Refused(f'has kernel_size = {value} among its arguments, expected an odd number')

@@ -104,6 +104,9 @@ def test_shapes_have_to_agree(generator):
 @pytest.mark.parametrize('kwargs', [
     dict(z_dim=2 ** 30, w_dim=2 ** 30),                             # 2^60 numbers
     dict(mapping_kwargs=dict(num_layers=10 ** 8)),
+    dict(mapping_kwargs=dict(num_layers=-1)),
+    dict(mapping_kwargs=dict(num_layers=0)),
+    dict(mapping_kwargs=dict(num_layers=True)),
     dict(img_resolution=2 ** 31),
     dict(synthesis_kwargs=dict(channel_base=2 ** 31, channel_max=2 ** 31)),
     dict(synthesis_kwargs=dict(activation='os.system')),

@@ -20,7 +20,8 @@ from tools.fuzzing.originals import make_cases  # noqa: E402
 @click.option('--first', type=click.IntRange(0), default=0, show_default=True, help='Number of the first')
 @click.option('--seed', type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 def main(count, first, seed):
-    """Reads damaged pickles, .pt files, safetensors and dataset zips, and reports what went wrong.
+    """Reads damaged pickles, .pt files, safetensors (of GANs and of diffusion models) and dataset zips, and
+    reports what went wrong.
 
     File number N of a seed is always the same: --first=N --count=1 repeats it.
 

@@ -75,6 +75,7 @@ def changed(path, change):
     (lambda record, tensors: record['unet'].update(channels='x'), 'channels'),
     (lambda record, tensors: record['unet'].update(channels=2 ** 40), '2147483648'),
     (lambda record, tensors: record['unet'].update(channels=-8), '1 to 16384'),
+    (lambda record, tensors: record['unet'].update(groups=True), "groups = 'True' .*expected int"),
     (lambda record, tensors: record['unet'].update(channels=16), 'shape'),
     (lambda record, tensors: record['unet'].update(multipliers=[1] * 99), 'at most 16'),
     (lambda record, tensors: record['unet'].update(multipliers=[1, 2 ** 30, 2]), '1 to 64'),

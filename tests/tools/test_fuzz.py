@@ -59,7 +59,7 @@ def test_three_hundred_damaged_files():
     assert done.returncode == 0, done.stdout + done.stderr
     found = {(name, outcome): int(times) for name, outcome, times in map(str.split, done.stdout.splitlines())}
     assert sum(found.values()) == 300 and {outcome for _, outcome in found} == {'read', 'refused'}
-    assert {name for name, _ in found} == {'pickle', 'pt', 'safetensors', 'zip'}
+    assert {name for name, _ in found} == {'pickle', 'pt', 'safetensors', 'diffusion', 'zip'}
 
 
 def test_a_file_can_be_repeated_by_its_number():

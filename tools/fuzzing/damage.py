@@ -1,7 +1,10 @@
-"""Damages files at random: their bytes, the instructions of a pickle, the members of a zip."""
+"""Damages files at random: their bytes, the instructions of a pickle, the members of a zip, what the
+metadata of safetensors say.
+"""
 
 import io
 import pickletools
+import re
 import zipfile
 
 from tools.fuzzing.guard import Case
@@ -9,6 +12,8 @@ from tools.fuzzing.guard import Case
 HOSTILE = (b'posix system', b'builtins eval', b'builtins exec', b'builtins getattr', b'subprocess Popen',
            b'os execv', b'torch.serialization load', b'numpy.core.multiarray _reconstruct',
            b'dnnlib.util EasyDict')
+VALUES = (b'0', b'-1', b'3', b'64', b'65536', b'4294967296', b'1e300', b'0.5', b'NaN', b'null', b'true',
+          b'[]', b'[[1]]', b'{}')
 
 
 def damaged(cases: list[Case], seed: int, number: int) -> tuple[Case, bytes]:
@@ -25,6 +30,8 @@ def damaged(cases: list[Case], seed: int, number: int) -> tuple[Case, bytes]:
             changes += [change_member] * 6
         if case.name == 'pickle':
             changes += [change_instruction, change_name] * 3
+        if case.name in ('safetensors', 'diffusion'):
+            changes += [change_metadata] * 6
         data = changes[random.randint(len(changes))](data, other, random) or b'\0'
     return case, data
 
@@ -89,6 +96,19 @@ def change_name(data, other, random):
         as_text = b'\x8c' + bytes([len(module)]) + module + b'\x8c' + bytes([len(name)]) + name + b'\x93'
     call = [b'', b'(X\x04\x00\x00\x00truetR', b'(X\x04\x00\x00\x00truet\x81', b'}b'][random.randint(4)]
     return data[:place] + as_text + call + data[place:]
+
+
+def change_metadata(data, other, random):
+    """Puts another value in place of a number in safetensors' metadata, which describe the networks."""
+    length = int.from_bytes(data[:8], 'little')
+    header = data[8:8 + length]
+    numbers = list(re.finditer(rb'(?<= )-?\d[\d.e-]*', header))     # all else is written without spaces
+    if not numbers:
+        return data
+    chosen = numbers[random.randint(len(numbers))]
+    value = VALUES[random.randint(len(VALUES))]
+    header = header[:chosen.start()] + value + header[chosen.end():]
+    return len(header).to_bytes(8, 'little') + header + data[8 + length:]
 
 
 def change_member(data, other, random):

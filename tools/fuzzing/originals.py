@@ -18,6 +18,7 @@ def make_cases(folder: str) -> list[Case]:
     """Small valid files of every kind, each read once, so that whatever is loaded on first use is there."""
     from PIL import Image
 
+    from ddpm_mspe.unet_file import load_unet
     from stylegan2_mspe.legacy import load_network_pkl
     from stylegan2_mspe.rosinality import load_rosinality
     from stylegan2_mspe.network_safetensors import load_safetensors
@@ -30,6 +31,7 @@ def make_cases(folder: str) -> list[Case]:
              Case('pickle', networks['pickle'], reader(load_network_pkl)),      # twice as often
              Case('safetensors', networks['safetensors'], reader(load_safetensors)),
              Case('pt', networks['pt'], reader(load_rosinality)),
+             Case('diffusion', make_unets(folder), lambda data: draw_unet(load_unet(io.BytesIO(data)))),
              Case('zip', zips, ZipReader(folder))]
     # An unknown picture makes Pillow load all its readers, old kinds of text make Python load decoders.
     Image.init()
@@ -75,6 +77,25 @@ def make_networks(folder: str) -> dict[str, list[bytes]]:
     return found
 
 
+def make_unets(folder: str) -> list[bytes]:
+    """Small diffusion models, in float32 and in float16."""
+    import torch
+
+    from ddpm_mspe.diffusion import Diffusion
+    from ddpm_mspe.unet import UNet
+    from ddpm_mspe.unet_file import save_unet
+
+    torch.manual_seed(0)
+    found, path = [], os.path.join(folder, 'unet')
+    kwargs = dict(class_name='training.dataset.ImageFolderDataset', path='x.zip', use_labels=False)
+    for plan, dtype in (('none', None), ('mspe', torch.float16)):
+        unet = UNet(img_resolution=8, img_channels=3, channels=4, multipliers=[1, 1], blocks=[0, 1],
+                    attention=[4], groups=2, pe=plan)
+        save_unet(path, unet, Diffusion(), kwargs, dtype)
+        found.append(_content(path))
+    return found
+
+
 def without_source(data: bytes) -> bytes:
     """The pickle with its longest text made short."""
     steps = list(pickletools.genops(data))
@@ -110,6 +131,13 @@ def draw(content: dict) -> None:
 
     G = content['G_ema']
     G(torch.zeros(1, G.z_dim), torch.zeros(1, G.c_dim), noise_mode='const')
+
+
+def draw_unet(saved) -> None:
+    """The same of a diffusion model."""
+    from ddpm_mspe import sampling
+
+    sampling.sample(sampling.prepare(saved.unet, 'cpu'), saved.diffusion, [0], steps=1)
 
 
 class ZipReader:
