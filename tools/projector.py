@@ -82,8 +82,8 @@ def main(targets, network, fit, as_is, shift, zoom, wrap, loss_name, detector, r
     how = 'as-is' if as_is else fit or ('pad' if recipe_name == 'paper' else 'crop')
     pictures = read_targets(targets, how, G)
     place = wanted_place(G, pictures.shape[2:], len(pictures), shift, zoom, wrap)
-    check_memory(G, place, find)
-    loss = open_loss(loss_name, pictures, D, detector)
+    kind = open_loss(loss_name, pictures, D, detector)
+    check_memory(G, place, find, kind, pictures)
     recipe = dataclasses.replace(projection.RECIPES[recipe_name], steps=num_steps)
     wish = inverting.Wish(find=find, recipe=recipe, **wishes)
     ws = drawing.read_projected_w(init, G, '--init') if init else None
@@ -94,7 +94,7 @@ def main(targets, network, fit, as_is, shift, zoom, wrap, loss_name, detector, r
 
     what = f'--target: projecting {len(pictures)} at a time'
     with explained(what, 'fewer or smaller ones', pictures.device):
-        started = inverting.begin(G, pictures, loss, place, wish, init=ws, labels=labels,
+        started = inverting.begin(G, pictures, kind.against(pictures), place, wish, init=ws, labels=labels,
                                   progress=lambda tasks: cli.progress(tasks, len(tasks), 'Searching'))
         run(started, pictures, outdir, film_name(outdir) if save_video else None, find)
 
@@ -159,14 +159,17 @@ def wanted_place(G, size, count: int, shift, zoom, wrap: bool | None):
     return place
 
 
-def check_memory(G, place, find: tuple[str, ...]) -> None:
-    """Raises ValueError where a step for all targets at a time takes more memory than is free."""
+def check_memory(G, place, find: tuple[str, ...], kind, targets) -> None:
+    """Raises ValueError where a step for all targets at a time takes more memory than is free. A search for
+    places takes steps of its own, for several starts each, without the loss.
+    """
     from stylegan2_mspe import free_memory
     from stylegan2_mspe.inversion.projection import sample_bytes
     from stylegan2_mspe.inversion.search import STARTS
 
     count, device = len(place.shift), place.shift.device
-    each = sample_bytes(G, place) * (STARTS if find else 1)
+    each = sample_bytes(G, place, kind.against(targets[:1]), kind.network)
+    each = max(each, STARTS * sample_bytes(G, place)) if find else each
     fitting = free_memory.batch_that_fits(each, device, '--target: a step for one picture', count)
     if fitting < count:
         raise ValueError(f'--target: found {count} pictures, expected at most {fitting} at a time: a step '
@@ -174,7 +177,7 @@ def check_memory(G, place, find: tuple[str, ...]) -> None:
 
 
 def open_loss(name: str, pictures, D, detector: str | None):
-    """The loss against the pictures; says which one 'auto' is."""
+    """The kind of loss for such pictures; says which one 'auto' is."""
     from stylegan2_mspe.inversion import losses
 
     if name == 'auto':
@@ -182,7 +185,7 @@ def open_loss(name: str, pictures, D, detector: str | None):
         print(f'Loss: {name} ({losses.DESCRIPTIONS[name]})')
     if name == 'disc' and D is not None and max(pictures.shape[2:]) > 4 * D.img_resolution:
         print('Note: --loss=disc sees far more of the world than it has been trained on.')
-    return losses.make_loss(name, pictures, D, detector)
+    return losses.open_loss(name, pictures.device, D, detector)
 
 
 def film_name(outdir: str) -> str:

@@ -4,7 +4,9 @@ A loss is a function of pictures [N, C, H, W], about [-1, 1], that gives N numbe
 features that a function draws from both; those of the target are kept.
 """
 
+import functools
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +21,12 @@ BLUR = (1, 4, 6, 4, 1)          # Burt and Adelson's filter
 
 Features = Callable[[torch.Tensor], Sequence[torch.Tensor]]
 Loss = Callable[[torch.Tensor], torch.Tensor]
+
+
+class Kind(NamedTuple):
+    """A loss that has no target yet."""
+    against: Callable[[torch.Tensor], Loss]     # of targets [N or 1, C, H, W]
+    network: torch.nn.Module | None = None      # that sees the pictures
 
 
 def compare(features: Features, target: torch.Tensor) -> Loss:
@@ -91,19 +99,23 @@ def discriminator_features(D: torch.nn.Module) -> Features:
     return features
 
 
-def lpips_loss(target: torch.Tensor) -> Loss:
+def open_lpips(device: torch.device) -> Kind:
     """The LPIPS library's distance with VGG. Raises ValueError without the library or its weights."""
     try:
         import lpips
-        network = lpips.LPIPS(net='vgg', verbose=False).to(target).eval().requires_grad_(False)
+        network = lpips.LPIPS(net='vgg', verbose=False).to(device).eval().requires_grad_(False)
     except ImportError as error:
         raise ValueError('--loss=lpips: found no library lpips, expected it to be installed (pip install '
                          'lpips), or another --loss') from error
     except OSError as error:
         raise ValueError(f'--loss=lpips: its weights can not be had ({error}), expected them at hand, or '
                          'another --loss') from error
-    wanted = as_rgb(target)
-    return lambda pictures: network(as_rgb(pictures), wanted.expand(len(pictures), -1, -1, -1)).flatten()
+
+    def against(target):
+        wanted = as_rgb(target)
+        return lambda pictures: network(as_rgb(pictures), wanted.expand(len(pictures), -1, -1, -1)).flatten()
+
+    return Kind(against, network)
 
 
 def open_detector(given: str | None, device: torch.device) -> torch.nn.Module:
@@ -121,18 +133,25 @@ def best_at_hand(D: torch.nn.Module | None, detector: str | None) -> str:
     return 'pyramid' if D is None else 'disc'
 
 
-def make_loss(name: str, target: torch.Tensor, D: torch.nn.Module | None = None,
-              detector: str | None = None) -> Loss:
-    """The loss of that name against the target [N or 1, C, H, W]. Raises ValueError where it can't be had."""
+def open_loss(name: str, device: torch.device, D: torch.nn.Module | None = None,
+              detector: str | None = None) -> Kind:
+    """The loss of that name. Raises ValueError where it can't be had."""
     if name == 'auto':
         name = best_at_hand(D, detector)
     if name == 'lpips':
-        return lpips_loss(target)
+        return open_lpips(device)
     if name == 'vgg':
-        return compare(vgg_features(open_detector(detector, target.device)), target)
+        network = open_detector(detector, device)
+        return Kind(functools.partial(compare, vgg_features(network)), network)
     if name == 'disc':
         if D is None:
             raise ValueError('--loss=disc: found no discriminator in the network file, expected one, or '
                              'another --loss')
-        return compare(discriminator_features(D), target)
-    return compare(dict(pyramid=laplacian_pyramid, pixel=pixel_scales)[name], target)
+        return Kind(functools.partial(compare, discriminator_features(D)), D)
+    return Kind(functools.partial(compare, dict(pyramid=laplacian_pyramid, pixel=pixel_scales)[name]))
+
+
+def make_loss(name: str, target: torch.Tensor, D: torch.nn.Module | None = None,
+              detector: str | None = None) -> Loss:
+    """The same against the target [N or 1, C, H, W]."""
+    return open_loss(name, target.device, D, detector).against(target)

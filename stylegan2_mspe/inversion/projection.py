@@ -95,11 +95,15 @@ def what_is_drawn(G: torch.nn.Module, place: Place, fixed: bool):
     return place.levels() if border == 'zero' else Window.whole(place, border)
 
 
-def sample_bytes(G: torch.nn.Module, place: Place) -> int:
-    """About how much memory a sample of a step takes, in bytes: what the gradient of its picture keeps, as
-    one that is drawn here shows, and what drawing it takes. What the loss keeps comes on top.
+def sample_bytes(G: torch.nn.Module, place: Place, loss: Loss | None = None,
+                 network: torch.nn.Module | None = None) -> int:
+    """About how much memory a sample of a step takes, in bytes: what the gradient of its picture keeps, and
+    of a loss against one target that a network sees, as one that is drawn here shows, and what drawing it
+    takes.
     """
-    kept, weights = {}, {weight.untyped_storage().data_ptr() for weight in G.state_dict().values()}
+    weights = {weight.untyped_storage().data_ptr()
+               for module in (G, network) if module is not None for weight in module.state_dict().values()}
+    kept = {}
 
     def keep(tensor):
         storage = tensor.untyped_storage()
@@ -109,8 +113,9 @@ def sample_bytes(G: torch.nn.Module, place: Place) -> int:
 
     ws = next(G.parameters()).new_zeros([1, G.num_ws, G.w_dim]).requires_grad_()
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        picture = draw(G, ws, place[:1], fixed=True)
-    assert picture.requires_grad            # and keeps alive what is counted
+        found = draw(G, ws, place[:1], fixed=True)
+        found = loss(found) if loss else found
+    assert found.requires_grad              # and keeps alive what is counted
     return sum(kept.values()) + rendering.picture_bytes(G, *place.size)
 
 

@@ -7,7 +7,7 @@ import torch
 
 from stylegan2_mspe.inversion import inverting, latents, losses, noise
 from stylegan2_mspe.inversion.inverting import Wish
-from stylegan2_mspe.inversion.projection import RECIPES, Diverged, Projection, Recipe, draw
+from stylegan2_mspe.inversion.projection import RECIPES, Diverged, Projection, Recipe, draw, sample_bytes
 from tests.inversion.small import make_discriminator, make_generator, place_at, psnr
 
 SHORT = Recipe(steps=300, samples=1000)
@@ -192,3 +192,19 @@ def test_deviation_is_of_whole_latents(G, known):
     distances = (known.w - known.mean).square().sum(dim=1)
     assert known.std == pytest.approx(float(distances.mean().sqrt()), rel=1e-5)
     torch.testing.assert_close(known.w, G.mapping(known.z, None)[:, 0])
+
+
+def test_what_a_loss_keeps_counts_and_the_weights_it_sees_with_do_not(G):
+    class Wide(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.ones(3 * 16 * 24, 4096), requires_grad=False)
+
+        def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+            return (pictures.flatten(1) @ self.weight).square()
+
+    network, place = Wide(), place_at(G, (0, 0), (3, 1), size=(16, 24))
+    bare = sample_bytes(G, place)
+    for seeing in (network, torch.jit.script(network)):
+        for _ in range(3):      # what TorchScript keeps settles
+            assert sample_bytes(G, place, seeing, seeing) - bare == 4096 * 4    # what is squared
