@@ -164,7 +164,7 @@ def from_json(kind: type, values: dict):
     missing = sorted(name for name, field in fields.items()
                      if name not in values and field.default is dataclasses.MISSING)
     if unknown or missing:
-        raise ValueError(f'training options with unknown entries {unknown} and without {missing}')
+        raise ValueError(f'training options with unknown entries {unknown[:3]} and without {missing[:3]}')
     tuples = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
     return kind(**{**values, **tuples})
 

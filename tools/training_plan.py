@@ -71,9 +71,15 @@ def plan_resume(program, outdir, options):
     from stylegan2_mspe.config import from_json
 
     run_dir, state = newest_run(outdir)
-    recorded = run_folder.read_json(os.path.join(run_dir, run_folder.OPTIONS))
+    path = os.path.join(run_dir, run_folder.OPTIONS)
+    recorded = run_folder.read_json(path)
     given = recorded.pop(GIVEN)
-    config = changed_config(program, from_json(program.config, recorded), given, options, run_dir)
+    try:
+        config = from_json(program.config, recorded)
+    except ValueError as error:
+        raise ValueError(f'--resume=latest: {path}: found {error}, expected those of a run of this command; '
+                         '--outdir names the folder of its runs') from error
+    config = changed_config(program, config, given, options, run_dir)
     given = {**given, **{name: options[name] for name in LATER if name in options}}
     return Plan(config, outdir, given, run_dir, state)
 

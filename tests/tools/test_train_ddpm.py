@@ -14,7 +14,7 @@ from ddpm_mspe import training as ddpm_training
 from ddpm_mspe.unet_file import load_unet
 from stylegan2_mspe import checkpoint
 from tests import tiny
-from tools import cli, train_ddpm
+from tools import cli, train, train_ddpm, training_plan
 
 SMALL = ['--cfg=ddpm64-small', '--batch=2', '--tick=.004', '--snap=1', '--workers=1', '--device=cpu']
 
@@ -68,6 +68,14 @@ def test_train_and_resume(data, tmp_path, capsys):
     assert code == 1 and 'was started with sspe' in err
 
 
+def test_a_run_of_the_other_command_is_not_gone_on_with(data, tmp_path, capsys):
+    code, _, err = run(capsys, f'--data={data}', f'--outdir={tmp_path}/runs', *SMALL, '--kimg=.002')
+    assert code == 0, err
+    with pytest.raises(ValueError, match=r"^--resume=latest: \S*training_options.json: found .*'attention'.*, "
+                                         'expected those of a run of this command'):
+        training_plan.plan_resume(train.PROGRAM, str(tmp_path / 'runs'), {})
+
+
 def test_the_papers_preset(data, capsys):
     code, out, _ = run(capsys, '--data=demo', '--pe=mspe', '-n')
     found = json.loads(out)
@@ -87,7 +95,7 @@ from ddpm_mspe import config, training
 training.GRID, training.GRID_STEPS = (1, 1), 2
 config.PRESETS['ddpm64-small'] = config.PRESETS['ddpm64-small']._replace(
     channels=8, multipliers=(1, 1, 1), blocks=(0, 0, 1), groups=4)
-from tools import cli, train_ddpm
+from tools import cli, train, train_ddpm, training_plan
 if __name__ == '__main__':
     cli.run(train_ddpm.main)
 ''')
