@@ -201,6 +201,14 @@ def test_a_tile_is_chosen_by_memory():
         streaming.tile_that_fits(G, 10 ** 4)
 
 
+@pytest.mark.parametrize('resolution, share', [(64, .07), (256, .02)])
+def test_a_margin_costs_little_beside_the_picture(resolution, share):
+    """The finest level decides, of which the second convolution reads a cell beyond each border."""
+    G = tiny_generator(resolution=resolution, dtype=torch.float32)
+    picture, tile = rendering.picture_bytes(G, resolution, resolution), streaming.tile_bytes(G, resolution)
+    assert picture < tile < (1 + share) * picture
+
+
 def test_the_halo_is_the_trained_size():
     assert streaming.halo(tiny_generator()) == R
     assert streaming.halo(tiny_generator(kernel_size=5)) == 6 * R // 4      # six cells of 4x4
