@@ -213,6 +213,17 @@ def test_a_run_gives_its_curves_and_speed(tmp_path):
         curves.read_run('one', str(folder))
 
 
+def test_curves_of_a_diffusion_model(tmp_path):
+    folder = write_run(tmp_path / 'a', **{'Loss/noise': [1.0, 0.2, 0.1]})
+    for file in folder.glob('*.pkl'):
+        file.rename(file.with_suffix('.safetensors'))
+    _, numbers = reproduced(tmp_path, 'curves', f'--run=one={folder}')
+    assert numbers['curves'][0]['curves']['Loss/noise'] == [[4, 8, 12], [1, .2, .1]]
+    assert Image.open(tmp_path / 'curves.png').size == (720, 440)
+    judged = CliRunner().invoke(reproduce.main, ['curves', f'--run=one={folder}', '--judge=3'])
+    assert '--judge=3: found no network-snapshot-*.pkl in' in str(judged.exception)
+
+
 def test_curves_command_judges_snapshots(G, monkeypatch, tmp_path):
     folder = write_run(tmp_path / 'a', **{'Loss/D/loss': [1.0, 1.5, 2.0]})
     opened = []

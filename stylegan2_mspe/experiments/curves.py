@@ -14,7 +14,7 @@ from stylegan2_mspe.classifier import DigitClassifier
 from stylegan2_mspe.digits import NUM_CLASSES
 
 SHOWN = {'Loss/G/loss': 'loss of G', 'Loss/D/loss': 'loss of D', 'Loss/r1_penalty': 'R1 penalty',
-         'Progress/variety': 'variety (real = 1)'}      # of stats.jsonl
+         'Progress/variety': 'variety (real = 1)', 'Loss/noise': 'loss of the noise'}   # of stats.jsonl
 JUDGED = {'confident': 'surely a digit', 'entropy': 'entropy of the classes, bits'}
 RANGES = {'confident': (0, 1), 'entropy': (0, math.log2(NUM_CLASSES))}
 
