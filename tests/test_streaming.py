@@ -204,7 +204,8 @@ def test_a_tile_is_chosen_by_memory():
 @pytest.mark.parametrize('resolution, share', [(64, .07), (256, .02)])
 def test_a_margin_costs_little_beside_the_picture(resolution, share):
     """The finest level decides, of which the second convolution reads a cell beyond each border."""
-    G = tiny_generator(resolution=resolution, dtype=torch.float32)
+    widths = dict(channel_base=16 * resolution, channel_max=64)
+    G = networks.Generator(8, 0, 8, resolution, 3, synthesis_kwargs=widths)
     picture, tile = rendering.picture_bytes(G, resolution, resolution), streaming.tile_bytes(G, resolution)
     assert picture < tile < (1 + share) * picture
 
