@@ -6,7 +6,8 @@ Both have one signature:
 
 x: [N, C, H, W] at times[0]. times: falling, from `strided`; the last step leads to the picture. noise(t):
 standard normal, shaped as x, for the step that leaves time t. clip: bring the estimate of the picture into
-[-1, 1] at every step. progress: wraps the loop over the steps. eta 0 … 1: how much noise the steps draw.
+[-1, 1] at every step. progress: wraps the loop over the steps. eta 0 … 1: how much noise the steps draw;
+the ancestral sampler knows 1 only, since any less would leave its pictures with too little variance.
 """
 
 import math
@@ -35,15 +36,15 @@ def strided(start: int, steps: int | None = None) -> list[int]:
 
 def ancestral(predict: Predict, diffusion: Diffusion, x: torch.Tensor, times: Sequence[int], noise: Noise, *,
               eta: float = 1., clip: bool = True, progress: Progress = iter) -> torch.Tensor:
-    """Draws from q(x_to | x_t, x0) with the predicted x0, with the diffusion's choice of variance.
+    """Draws from q(x_to | x_t, x0) with the predicted x0, with the diffusion's choice of variance."""
+    if eta != 1:
+        raise ValueError(f'eta {eta}: expected 1 for the ancestral sampler, or ddim')
 
-    eta scales what is drawn: 1 is Ho et al.'s.
-    """
     def step(x, x0, predicted, t, to):
         of_x0, of_x, variance = diffusion.posterior(t, to)
         if diffusion.variance == 'beta':
             variance = 1 - diffusion.kept_at(t) / diffusion.kept_at(to)
-        return of_x0 * x0 + of_x * x, eta * math.sqrt(variance)
+        return of_x0 * x0 + of_x * x, math.sqrt(variance)
     return _walk(step, predict, diffusion, x, times, noise, eta, clip, progress)
 
 

@@ -10,15 +10,23 @@ MOST = 64                       # pictures at a time
 OPTIONS = {
     'network': click.option('--network', metavar='FILE', help='Network of train_ddpm.py, file or URL  '
                             f'[default: newest snapshot under {RUNS}, else the bundled one]'),
-    'sampler': click.option('--sampler', type=click.Choice(['ancestral', 'ddim']), default='ddim',
-                            show_default=True, help="Ho et al.'s, or DDIM"),
     'steps': click.option('--steps', type=click.IntRange(min=1), metavar='N',
                           help='Steps from noise to picture; all of the schedule is best and slowest'),
-    'eta': click.option('--eta', type=click.FloatRange(0, 1), metavar='X', help='How much noise each step '
-                        'draws  [default: 1 for ancestral, 0 for ddim]'),
+    'eta': click.option('--eta', type=click.FloatRange(0, 1), metavar='X', help='How much noise each step of '
+                        'ddim draws  [default: 0]'),
 }
 
 options = cli.choose_options(OPTIONS)     # adds those of the names given to a program
+
+
+def sampler_option(default: str):
+    return click.option('--sampler', type=click.Choice(['ancestral', 'ddim']), default=default,
+                        show_default=True, help="Ho et al.'s, which draws noise at each step, or DDIM")
+
+
+def check_eta(sampler: str) -> None:
+    """Raises ValueError for --eta with a sampler that has none."""
+    cli.refuse_unused('--eta', sampler == 'ddim', f'--sampler={sampler}', '--sampler=ddim with it')
 
 
 def open_network(network: str | None, device: str, precision: str):

@@ -34,7 +34,8 @@ class TimesType(TextType):
 @click.option('--shift', type=ShiftType(), default='0', help='Where the pictures are: their content '
               'is K, or DY,DX, pixels down and right of where the network was trained to see it')
 @drawing.options('canvas', 'size', 'wrap')
-@diffusing.options('sampler', 'steps', 'eta')
+@diffusing.sampler_option('ancestral')
+@diffusing.options('steps', 'eta')
 @click.option('--seed', type=click.IntRange(0, 2 ** 32 - 1), default=0, show_default=True,
               help='Of the noise of the first picture; the others have the next ones')
 @drawing.options('precision', 'device')
@@ -45,8 +46,8 @@ def main(data, network, times, count, shift, box, size, wrap, sampler, steps, et
     told by the canvas where their content is.
 
     \b
-    python tools/reconstruct_ddpm.py --data=bottom-left/ --shift=32,0 --steps=100 --eta=1
-    python tools/reconstruct_ddpm.py --data=photos.zip --t=300,600 --count=4 --sampler=ancestral
+    python tools/reconstruct_ddpm.py --data=bottom-left/ --shift=32,0
+    python tools/reconstruct_ddpm.py --data=photos.zip --t=300,600 --count=4 --sampler=ddim --steps=50
     """
     import numpy as np
     import torch
@@ -54,6 +55,7 @@ def main(data, network, times, count, shift, box, size, wrap, sampler, steps, et
     from ddpm_mspe import reconstruction, sampling
     from stylegan2_mspe import images, rendering
 
+    diffusing.check_eta(sampler)
     unet, diffusion, network = diffusing.open_network(network, device, precision)
     diffusing.check_steps(steps, diffusion)
     with drawing.naming('--t'):

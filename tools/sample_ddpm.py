@@ -21,7 +21,8 @@ from tools.sheet import ContactSheet, save_picture  # noqa: E402
               help='Move the content down and right by K, or down by DY and right by DX, pixels of the '
                    'trained picture; give it several times for several columns')
 @drawing.options('canvas', 'size', 'wrap')
-@diffusing.options('sampler', 'steps', 'eta')
+@diffusing.sampler_option('ddim')
+@diffusing.options('steps', 'eta')
 @drawing.options('precision', 'device')
 @click.option('--outdir', default='./out', show_default=True, help='Folder for the pictures')
 def main(network, seeds, shifts, box, size, wrap, sampler, steps, eta, precision, device, outdir):
@@ -36,6 +37,7 @@ def main(network, seeds, shifts, box, size, wrap, sampler, steps, eta, precision
     from ddpm_mspe import sampling
     from stylegan2_mspe import rendering
 
+    diffusing.check_eta(sampler)
     unet, diffusion, network = diffusing.open_network(network, device, precision)
     steps = steps or min(50, diffusion.steps)
     diffusing.check_steps(steps, diffusion)

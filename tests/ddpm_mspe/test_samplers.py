@@ -117,4 +117,7 @@ def test_refuses():
             samplers.ddim(predict, Diffusion(), x, times, noise)
     for eta in (-.1, 1.1, float('nan')):
         with pytest.raises(ValueError, match='eta'):
+            samplers.ddim(predict, Diffusion(), x, [0], noise, eta=eta)
+    for eta in (0., .5, float('nan')):      # Gaussian data would come out with less than their variance
+        with pytest.raises(ValueError, match='expected 1 for the ancestral sampler'):
             samplers.ancestral(predict, Diffusion(), x, [0], noise, eta=eta)

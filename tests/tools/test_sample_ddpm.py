@@ -118,7 +118,8 @@ def test_without_a_network(run, folder, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize('options, words', [
     (['--steps=9'], '--steps=9: expected 1 to 8'), (['--network=gan.pkl'], "pickle, as a GAN's networks are"),
-    (['--precision=fp16'], '--precision=fp16 on a CPU')])
+    (['--precision=fp16'], '--precision=fp16 on a CPU'),
+    (['--sampler=ancestral', '--eta=.5'], '--eta: found --sampler=ancestral, expected --sampler=ddim')])
 def test_sampling_refuses(run, folder, options, words):
     with pytest.raises(ValueError, match=words):
         run(sample_ddpm.main, *(each.replace('=gan', f'={folder}/gan') for each in options))
@@ -135,7 +136,7 @@ def test_wrong_command_lines(run, option):
 
 
 def test_reconstructions_and_the_sheet(run, folder, tmp_path):
-    options = ['--t=2,8', '--count=2', '--steps=3', '--eta=1', '--shift=4,0', '--seed=7']
+    options = ['--t=2,8', '--count=2', '--sampler=ddim', '--steps=3', '--eta=1', '--shift=4,0', '--seed=7']
     files, output = run(reconstruct_ddpm.main, f'--data={folder}/squares', *options)
     assert files == {f'{index}-t000{t}.png' for index in (0, 1) for t in (2, 8)} | {'grid.png'}
     assert 'Wrote 4 reconstructions and grid.png to o' in output
@@ -151,6 +152,15 @@ def test_reconstructions_and_the_sheet(run, folder, tmp_path):
     assert grid.shape[1] > 2 * 128 and grid.shape[2] > 3 * 128
 
 
+def test_reconstructions_are_ho_et_als_unless_asked_otherwise(run, folder, tmp_path):
+    """Every step of the learned reverse process, each with its noise."""
+    run(reconstruct_ddpm.main, f'--data={folder}/squares', '--t=6', '--count=1')
+    saved = load_unet(folder / 'a.safetensors')
+    source = torch.from_numpy(read(folder / 'squares/0.png').copy())[None] / 127.5 - 1
+    wanted = sampling.reconstructed(saved.unet, saved.diffusion, source, 6, [0], sampler='ancestral')[0]
+    assert_alike(read(tmp_path / 'o/0-t0006.png'), images.to_uint8(wanted))
+
+
 def test_no_noise_leaves_a_picture_of_a_larger_canvas_alone(run, folder, tmp_path):
     files, _ = run(reconstruct_ddpm.main, f'--data={folder}/wide', '--canvas=18x24', '--t=0,3')
     assert files == {'0-t0000.png', '0-t0003.png', 'grid.png'}
@@ -164,7 +174,7 @@ def test_no_noise_leaves_a_picture_of_a_larger_canvas_alone(run, folder, tmp_pat
     (['--data=none'], 'found no pictures'), (['--data=nowhere'], 'nowhere'),
     (['--network=grey.safetensors'], 'expected'), (['--canvas=20x20'], '16x16'),
     (['--network=gan.pkl'], "pickle, as a GAN's networks are"),
-    (['--steps=20'], '--steps=20: expected 1 to 8'),
+    (['--steps=20'], '--steps=20: expected 1 to 8'), (['--eta=1'], '--eta: found --sampler=ancestral'),
 ])
 def test_reconstructing_refuses(run, folder, tmp_path, options, words):
     options = [f'--data={folder}/squares', '--t=3', *(each.replace('--data=', f'--data={folder}/')
