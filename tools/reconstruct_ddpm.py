@@ -25,7 +25,8 @@ class TimesType(TextType):
 
 
 @click.command(context_settings=cli.SETTINGS)
-@click.option('--data', metavar='PATH', required=True, help='Folder or zip of pictures of the canvas\'s size')
+@click.option('--data', metavar='PATH', required=True,
+              help="Folder or zip of pictures of the canvas's size, or demo")
 @diffusing.options('network')
 @click.option('--t', 'times', type=TimesType(), default='100,200,300,400,500,600,700,800,900',
               show_default=True, help='Steps of noise')
@@ -84,26 +85,35 @@ def main(data, network, times, count, shift, box, size, wrap, sampler, steps, et
 
 
 def read_pictures(data, count, unet, canvas):
-    """(names, pictures uint8 [C, H, W]) of the first `count` files, of the canvas's size and the U-Net's
-    channels.
+    """(names, pictures uint8 [C, H, W]) of the first `count`, of the canvas's size and the U-Net's channels.
     """
-    from stylegan2_mspe.archive import open_archive
-    from stylegan2_mspe.picture import decode_picture, describe, is_picture_name
+    from stylegan2_mspe.picture import describe
 
+    size = (unet.img_resolution,) * 2 if canvas is None else (canvas.height, canvas.width)
+    expected = (*size, unet.img_channels)
+    names, pictures = [], []
+    for name, picture in decoded(data, count):
+        if picture.shape != expected:
+            raise ValueError(f'{name} in {data}: found a picture of {describe(picture.shape)}, expected '
+                             f'{describe(expected)}, the size of the canvas and the colours of the network')
+        names.append(os.path.splitext(name)[0].replace('/', '-'))
+        pictures.append(picture.transpose(2, 0, 1))
+    return names, pictures
+
+
+def decoded(data, count):
+    """Names and pictures uint8 [H, W, C] of the first `count` files, or of the built-in data."""
+    from stylegan2_mspe import dataset, digits
+    from stylegan2_mspe.archive import open_archive
+    from stylegan2_mspe.picture import decode_picture, is_picture_name
+
+    if data == dataset.DEMO:
+        return [(f'{data}{index:04d}', digits.demo_picture(index)) for index in range(count)]
     archive = open_archive(data)
     files = [name for name in archive.names if is_picture_name(name)][:count]
     if not files:
         raise ValueError(f'--data={data}: found no pictures, expected at least one')
-    size = (unet.img_resolution,) * 2 if canvas is None else (canvas.height, canvas.width)
-    expected = (*size, unet.img_channels)
-    pictures = []
-    for file in files:
-        picture = decode_picture(archive.read(file), f'{file} in {data}')
-        if picture.shape != expected:
-            raise ValueError(f'{file} in {data}: found a picture of {describe(picture.shape)}, expected '
-                             f'{describe(expected)}, the size of the canvas and the colours of the network')
-        pictures.append(picture.transpose(2, 0, 1))
-    return [os.path.splitext(file)[0].replace('/', '-') for file in files], pictures
+    return ((file, decode_picture(archive.read(file), f'{file} in {data}')) for file in files)
 
 
 if __name__ == '__main__':

@@ -11,6 +11,7 @@ from ddpm_mspe import default_network, sampling
 from ddpm_mspe.diffusion import Diffusion
 from ddpm_mspe.unet_file import load_unet, save_unet
 from stylegan2_mspe import free_memory, images, rendering
+from stylegan2_mspe.dataset import open_dataset
 from stylegan2_mspe.pe import Canvas
 from tests import drawn
 from tests.command import call, written
@@ -167,6 +168,14 @@ def test_no_noise_leaves_a_picture_of_a_larger_canvas_alone(run, folder, tmp_pat
     source = read(folder / 'wide/0.png')
     assert np.array_equal(read(tmp_path / 'o/0-t0000.png'), source)
     assert read(tmp_path / 'o/0-t0003.png').shape == source.shape
+
+
+def test_the_built_in_data(run, folder, tmp_path):
+    save_unet(folder / 'large.safetensors', make_unet(img_resolution=64, blocks=(0, 0, 1), attention=()), FEW)
+    files, _ = run(reconstruct_ddpm.main, '--data=demo', '--t=0', '--count=2', network='large.safetensors')
+    assert files == {'demo0000-t0000.png', 'demo0001-t0000.png', 'grid.png'}
+    wanted = open_dataset('demo')[1][0]
+    assert np.array_equal(read(tmp_path / 'o/demo0001-t0000.png'), wanted)
 
 
 @pytest.mark.parametrize('options, words', [
