@@ -15,6 +15,10 @@ from stylegan2_mspe.similarity import grey
 
 DIGITS = 'digits'               # the classifier in the box: a kind, and a choice in place of the others
 DIGIT_FILTER = f'upper left quarter, bilinear with antialiasing to {classifier.SIDE}x{classifier.SIDE}'
+OWN_FILTER = "the detector's own"
+FILTERS = {     # of files, by their hash, of which it is known
+    'f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4':     # inception-2015-12-05.pt
+        f'{OWN_FILTER}: bilinear without antialiasing to 299x299'}
 ATTEMPTS = 3                    # of a download: a training is waiting
 
 
@@ -57,7 +61,7 @@ def _torchscript(kind: str, place: str, device: torch.device) -> Detector:
                          'calc_metrics.py with --detector=FILE') from error
     seen = detector_file.options_of(network, return_features=True)
     read = detector_file.options_of(network, no_output_bias=True)
-    return Detector(name, sha256, "the detector's own",
+    return Detector(name, sha256, FILTERS.get(sha256, OWN_FILTER),
                     lambda pictures: network(as_rgb(pictures), **seen).flatten(1),
                     lambda pictures: network(as_rgb(pictures), **read), network)
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from stylegan2_mspe import rendering
-from stylegan2_mspe.detector_file import vgg_features
+from stylegan2_mspe.detector_file import VGG_PIXELS, vgg_features
 from stylegan2_mspe.metrics import samples
 from stylegan2_mspe.metrics.registry import register_metric
 from stylegan2_mspe.metrics.task import MetricTask
@@ -77,6 +77,7 @@ def path_length(task: MetricTask, space: str, whole: bool, crop: bool) -> dict[s
         raise ValueError(f'--metrics={task.request.text}: found the classifier of digits as its detector, '
                          'expected VGG16 or another TorchScript file')
     see = vgg_features(detector.network)
+    task.notes['filter'] = f'area, where pictures are larger than {VGG_PIXELS} pixels'
     dataset = samples.label_source(task)
 
     def distances(part):

@@ -162,6 +162,8 @@ def test_the_card_says_what_a_number_depends_on(G, data, monkeypatch):
     both = calculation.calculate(G, 'pr5k3', dataset_kwargs=kwargs).results
     assert list(both) == ['pr5k3_precision', 'pr5k3_recall']
     assert list(calculation.calculate(G, 'is5k').results) == ['is5k_mean', 'is5k_std']
+    path_length = calculation.calculate(G, 'ppl2_wend').card
+    assert path_length['filter'] == 'area, where pictures are larger than 256 pixels'    # it resizes no more
 
 
 def test_metrics_of_one_network_share_its_pictures(G, data, monkeypatch):

@@ -125,6 +125,14 @@ def test_what_detectors_see():
     assert torch.equal(detectors.digit_patches(pictures), torch.ones(2, 32, 32))
 
 
+def test_the_filter_of_a_known_file_is_named(monkeypatch):
+    path, cpu = str(scripted.folder() / 'plain.pt'), torch.device('cpu')
+    found = detectors.open_detector('inception', {'': path}, cpu)
+    assert found.filter == "the detector's own"
+    monkeypatch.setitem(detectors.FILTERS, found.sha256, 'nearest')
+    assert detectors._torchscript.__wrapped__('inception', path, cpu).card()['filter'] == 'nearest'
+
+
 def test_which_detector_is_opened(tmp_path, monkeypatch):
     cpu, plain = torch.device('cpu'), str(scripted.folder() / 'plain.pt')
     found = detectors.open_detector('inception', {}, cpu)
