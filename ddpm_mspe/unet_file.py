@@ -19,12 +19,14 @@ from stylegan2_mspe.safe_pickle import Refused
 
 METADATA = 'ddpm_mspe'          # the key of ours in the metadata
 GAN = 'stylegan2_mspe'          # and that of a GAN's networks
+OTHERS = {pickle.PROTO: "a pickle, as a GAN's networks are",    # by their first byte
+          b'P': 'a zip, as the state of a training is'}
 
 _REAL, _LIST = (int, float), (list, tuple)
 TYPES = dict(
     img_resolution=(int,), img_channels=(int,), channels=(int,), multipliers=_LIST, blocks=_LIST,
     attention=_LIST, dropout=_REAL, groups=(int,), pe=(str,), pe_kwargs=(dict, type(None)), base=_REAL,
-    rows_first=(bool, int), steps=(int,), first=_REAL, last=_REAL, variance=(str,))
+    rows_first=(bool, int), steps=(int,), first=_REAL, last=_REAL, variance=(str,), output=(str,))
 MAX_LEVELS, MAX_BLOCKS = 16, 64     # more only take time ...
 MAX_CHANNELS, MAX_MULTIPLIER = 1 << 14, 64      # ... and memory, for their encodings are tried
 
@@ -61,9 +63,10 @@ def load_unet(f: str | os.PathLike | IO[bytes]) -> Saved:
     Raises NetworkFileError (a ValueError) in one sentence for anything else than a diffusion model, OSError.
     """
     name, data = network_file.read(f)
-    if data.startswith((pickle.PROTO, b'PK\x03\x04')) and not safetensors_file.looks_like_one(data):
-        raise NetworkFileError(f"{name} is a pickle, as a GAN's networks are, expected the .safetensors of a "
-                               'diffusion model, as train_ddpm.py writes it')
+    kind = OTHERS.get(data[:1])
+    if kind and not safetensors_file.looks_like_one(data):
+        raise NetworkFileError(f'{name} is {kind}, expected the .safetensors of a diffusion model, as '
+                               'train_ddpm.py writes it')
     with network_file.sentences(name):
         tensors, metadata = safetensors_file.read_tensors(data)
         if GAN in metadata:

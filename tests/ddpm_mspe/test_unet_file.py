@@ -113,6 +113,9 @@ def test_a_gan_is_no_diffusion_model_and_the_reverse(path, tmp_path):
     drawn.save(tmp_path / 'gan.pkl')
     with pytest.raises(NetworkFileError, match="pickle, as a GAN's networks are"):
         load_unet(tmp_path / 'gan.pkl')
+    torch.save({}, tmp_path / 'training-state-000010.pt')
+    with pytest.raises(NetworkFileError, match='a zip, as the state of a training is, expected'):
+        load_unet(tmp_path / 'training-state-000010.pt')
     save_safetensors(tmp_path / 'gan.safetensors', legacy.load_network_pkl(tmp_path / 'gan.pkl'))
     with pytest.raises(NetworkFileError, match="holds a GAN's networks"):
         load_unet(tmp_path / 'gan.safetensors')
