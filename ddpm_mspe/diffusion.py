@@ -10,9 +10,11 @@ from collections.abc import Callable
 
 import torch
 
+Network = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]      # (x_t, t [N]) -> `output`, as x_t
 Predict = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]      # (x_t, t [N]) -> ε, shaped as x_t
 
 VARIANCES = ('beta', 'posterior')
+OUTPUTS = ('noise', 'velocity')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +24,7 @@ class Diffusion:
     first: float = 1e-4
     last: float = .02
     variance: str = 'beta'              # of the ancestral sampler: beta or posterior, the two of Sec. 3.2
+    output: str = 'noise'               # of the network: noise (ε) or velocity (v), see `predicted`
 
     def __post_init__(self):
         if not (type(self.steps) is int and 1 <= self.steps <= 1_000_000 and 0 < self.first <= self.last < 1):
@@ -29,6 +32,8 @@ class Diffusion:
                              'expected at least 1 step and 0 < β < 1 that does not fall')
         if self.variance not in VARIANCES:
             raise ValueError(f'a variance {self.variance!r}: expected one of {", ".join(VARIANCES)}')
+        if self.output not in OUTPUTS:
+            raise ValueError(f'an output {self.output!r}: expected one of {", ".join(OUTPUTS)}')
 
     @functools.cached_property
     def betas(self) -> torch.Tensor:
@@ -69,6 +74,23 @@ class Diffusion:
     def kept_at(self, t: int) -> float:
         """ā_t of one time; 1 at -1."""
         return 1. if t < 0 else float(self.alphas_cumprod[t])
+
+    def predicted(self, network: Network, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        """ε in x at the times t [N], as a network says it: itself, or by v = √ā ε - √(1 - ā) x0.
+
+        v (Salimans and Ho 2022, App. D) is of the same size at every time. Where x is nearly all noise, ε is
+        nearly x, and what a picture adds is too little for a small network to say it beside that; v is x0.
+        """
+        output = network(x, t)
+        if self.output == 'noise':
+            return output
+        kept = self.kept(t, x)
+        return kept.sqrt() * output + (1 - kept).sqrt() * x
+
+    def noise_to_signal(self, t: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+        """√((1 - ā) / ā) of the times t [N], [N]: how far x0 is off for each unit that ε is."""
+        kept = self.kept(t, like).flatten()
+        return ((1 - kept) / kept).sqrt()
 
     def losses(self, predict: Predict, x0: torch.Tensor, t: torch.Tensor,
                noise: torch.Tensor) -> torch.Tensor:

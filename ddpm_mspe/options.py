@@ -42,6 +42,7 @@ def resolve(options: dict, dataset: DatasetInfo, device: str = 'cpu') -> Diffusi
         multipliers=row.multipliers, blocks=row.blocks, attention=(dataset.resolution >> levels - 1,),
         groups=row.groups, dropout=row.dropout, kimg=given('kimg', row.kimg), batch=batch,
         batch_gpu=batch_gpu, num_gpus=gpus, lr=row.lr, ema_kimg=row.ema, ema_ramp=row.ramp,
+        output=row.output, debias=row.debias,
         seed=given('seed', 0), device=device, fp32=given('fp32', False), tick=given('tick', 4),
         snap=given('snap', row.snap), workers=given('workers', 1), stop_on_nan=given('stop_on_nan', False),
         bench=not given('nobench', False), allow_tf32=given('allow_tf32', False),

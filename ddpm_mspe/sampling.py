@@ -1,5 +1,6 @@
 """From seeds and a canvas to pictures: noise, network and sampler put together; memory for them."""
 
+import functools
 from collections.abc import Sequence
 
 import torch
@@ -33,14 +34,14 @@ def prepare(unet: torch.nn.Module, device: torch.device | str, precision: str = 
     return unet.eval().requires_grad_(False)
 
 
-def predictor(unet: torch.nn.Module, canvas: Place = None) -> Predict:
+def predictor(unet: torch.nn.Module, diffusion: Diffusion, canvas: Place = None) -> Predict:
     """The U-Net on a canvas as the samplers call it."""
     half = getattr(unet, 'half_dtype', None)
 
-    def predict(x, t):
+    def network(x, t):
         with torch.autocast(x.device.type, half, enabled=half is not None):
             return unet(x, t, canvas)
-    return predict
+    return functools.partial(diffusion.predicted, network)
 
 
 def noise_for(unet: torch.nn.Module, seeds: Sequence[int], canvas: Place = None) -> Noise:
@@ -62,7 +63,7 @@ def sample(unet: torch.nn.Module, diffusion: Diffusion, seeds: Sequence[int], ca
     noise = noise_for(unet, seeds, canvas)
     eta = samplers.ETA[sampler] if eta is None else eta
     x = samplers.SAMPLERS[sampler](
-        predictor(unet, canvas), diffusion, noise(diffusion.steps), samplers.strided(diffusion.steps, steps),
+        predictor(unet, diffusion, canvas), diffusion, noise(diffusion.steps), samplers.strided(diffusion.steps, steps),
         noise, eta=eta, progress=progress)
     return _cropped(x, unet, canvas)
 
@@ -81,7 +82,7 @@ def reconstructed(unet: torch.nn.Module, diffusion: Diffusion, pictures: torch.T
         raise ValueError(f'pictures of shape {list(pictures.shape[1:])}: expected {expected} on this canvas')
     pictures = pictures.to(next(unet.parameters()))
     border = [0, width - pictures.shape[3], 0, height - pictures.shape[2]]
-    x = reconstruct(predictor(unet, canvas), diffusion, F.pad(pictures, border, mode='replicate'), t,
+    x = reconstruct(predictor(unet, diffusion, canvas), diffusion, F.pad(pictures, border, mode='replicate'), t,
                     noise_for(unet, seeds, canvas), steps=steps, sampler=sampler, eta=eta, progress=progress)
     return _cropped(x, unet, canvas)
 

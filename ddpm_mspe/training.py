@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import dataclasses
+import functools
 import os
 from collections.abc import Callable, Sequence
 
@@ -128,8 +129,10 @@ def accumulate(training: Training, x0: torch.Tensor, t: torch.Tensor, gain: floa
     diffusion, t = training.diffusion, t.to(training.device)
     noise = chance.randn(list(x0.shape), device=training.device)
     with torch.autocast(training.device.type, training.half, enabled=training.half is not None):
-        losses = diffusion.losses(training.parallel, x0, t, noise)
+        losses = diffusion.losses(functools.partial(diffusion.predicted, training.parallel), x0, t, noise)
     training_stats.report('Loss/noise', losses)
+    if training.config.debias:
+        losses = losses * diffusion.noise_to_signal(t, losses)
     losses.mean().mul(gain).backward()
 
 

@@ -2,11 +2,6 @@
 
 Encodings are added (Eq. 3) after every residual block of the down path, so that the skips carry them, and
 after every upsampling convolution of the up path, each with a γ of its own (Sec. 4.5).
-
-One thing is ours: the noisy picture also goes straight to the output, scaled and offset by the time. Group
-normalisation takes away the mean of a picture, a deviation of 1/64 in the noise of 64x64 pixels, and what the
-network says of ε there is off by as much; at the first steps of a sampler that is a wrong background (x0 is
-off by it divided by √ᾱ, 1/157 at t = 999).
 """
 
 import dataclasses
@@ -24,7 +19,7 @@ from torch_utils import persistence
 
 @persistence.persistent_class
 class UNet(nn.Module):
-    """Predicts the noise ε in a noisy picture.
+    """Says of a noisy picture what is noise in it, as Diffusion.output asks: ε or v.
 
     img_resolution: pixels, square, divisible by 2 ** (levels - 1). channels: at the finest level;
     multipliers: of them at each level, finest first. blocks: residual blocks of each level on the down path;
@@ -52,10 +47,9 @@ class UNet(nn.Module):
         self.up = up_path(levels, make, skips)
         self.norm_out = nn.GroupNorm(groups, levels[0].width)
         self.conv_out = zeroed(nn.Conv2d(levels[0].width, img_channels, 3, padding=1))
-        self.straight = zeroed(nn.Linear(channels * 4, img_channels * 2))
 
     def forward(self, x: torch.Tensor, t: torch.Tensor, canvas: encodings.Place = None) -> torch.Tensor:
-        """ε [N, C, H, W] in x [N, C, H, W] at the times t [N], 0 … T - 1.
+        """ε or v [N, C, H, W] of x [N, C, H, W] at the times t [N], 0 … T - 1.
 
         canvas: what x shows, one or one per sample; H and W are its `cells`. Raises ValueError for others.
         """
@@ -68,8 +62,6 @@ class UNet(nn.Module):
         time = F.silu(self.time2(F.silu(self.time1(time))))
         if native.enabled and not x.is_cuda:    # what a CPU prefers; it lasts to the end
             x = x.contiguous(memory_format=torch.channels_last)
-        scale, offset = self.straight(time)[:, :, None, None].chunk(2, dim=1)
-        linear = x * scale + offset
         x = self.conv_in(x)
         skips = [x]
         for part in self.down:
@@ -81,7 +73,7 @@ class UNet(nn.Module):
             if isinstance(part, Stage):
                 x = torch.cat([x, skips.pop()], dim=1)
             x = part(x, time, canvas)
-        return self.conv_out(norm_silu(x, self.norm_out)) + linear
+        return self.conv_out(norm_silu(x, self.norm_out))
 
     def cells(self, canvas: encodings.Place = None) -> tuple[int, int]:
         """Height and width of what is computed for a canvas: whole cells of the coarsest level."""

@@ -96,9 +96,10 @@ def test_what_a_run_leaves(config, tmp_path):
     assert Image.open(tmp_path / 'run' / 'reals.png').size == (32, 16)
 
 
-def test_a_step_by_hand(config, monkeypatch):
+@pytest.mark.parametrize('output, debias', [('noise', False), ('noise', True), ('velocity', True)])
+def test_a_step_by_hand(config, output, debias):
     """One step of Adam (β 0, .99) on the clipped gradient of the loss at the times and noise of step 0."""
-    config = dataclasses.replace(config, dropout=0.)
+    config = dataclasses.replace(config, dropout=0., output=output, debias=debias)
     built = training.build(config)
     unet = built.models['unet']
     before = {name: value.clone() for name, value in unet.state_dict().items()}
@@ -106,8 +107,12 @@ def test_a_step_by_hand(config, monkeypatch):
     with chance.part(0, 1, config.seed, 0):
         t = ((torch.arange(4) + chance.rand([4], dtype=torch.float64)) * 250).long()
         noise = chance.randn([4, 3, 16, 16])
-    x = built.diffusion.noised(pictures / 127.5 - 1, t, noise)
-    loss = (unet(x, t) - noise).square().mean()
+    x0, kept = pictures / 127.5 - 1, built.diffusion.alphas_cumprod[t].float()[:, None, None, None]
+    signal, spread = kept.sqrt(), (1 - kept).sqrt()
+    target = noise if output == 'noise' else signal * noise - spread * x0
+    errors = (unet(signal * x0 + spread * noise, t) - target).square()
+    errors = errors if output == 'noise' else kept * errors         # of v, it is √ā times that in ε
+    loss = (errors * (spread / signal if debias else 1)).mean()
     gradients = dict(zip(dict(unet.named_parameters()), torch.autograd.grad(loss, unet.parameters())))
     norm = torch.stack([each.norm() for each in gradients.values()]).norm()
     training.training_step(built, pictures)

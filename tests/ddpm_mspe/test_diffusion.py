@@ -51,6 +51,17 @@ def test_posterior_between_distant_times_is_bayes():
     assert variance == pytest.approx((1 - gain * scale) * prior_variance)
 
 
+def test_both_outputs_say_the_same_noise():
+    """By hand: ā = .64 at the first time of a schedule whose β is .36: x = .8 x0 + .6 ε, v = .8 ε - .6 x0."""
+    x0, noise = torch.randn(2, 3, 1, 4, 6, generator=torch.Generator().manual_seed(1)).unbind()
+    t = torch.tensor([0, 0, 0])
+    for output, said in [('noise', noise), ('velocity', .8 * noise - .6 * x0)]:
+        diffusion = Diffusion(steps=2, first=.36, last=.5, output=output)
+        found = diffusion.predicted(lambda x, t: said, .8 * x0 + .6 * noise, t)
+        torch.testing.assert_close(found, noise)
+        torch.testing.assert_close(diffusion.noise_to_signal(t, x0), torch.full([3], .75))
+
+
 def test_losses_are_one_a_picture():
     diffusion, t = Diffusion(), torch.tensor([0, 500, 999])
     x0, noise = torch.randn(2, 3, 3, 4, 6, generator=torch.Generator().manual_seed(0)).unbind()
@@ -63,7 +74,7 @@ def test_losses_are_one_a_picture():
 
 
 @pytest.mark.parametrize('wrong', [dict(steps=0), dict(steps=10.), dict(first=0.), dict(first=.1, last=.05),
-                                   dict(last=1.), dict(variance='learned'), dict(first=float('nan'))])
+                                   dict(last=1.), dict(variance='learned'), dict(output='x0'), dict(first=float('nan'))])
 def test_refuses(wrong):
     with pytest.raises(ValueError, match='expected'):
         Diffusion(**wrong)

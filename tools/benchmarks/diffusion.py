@@ -72,7 +72,7 @@ def of_ours(config, batch: int):
     pictures = torch.randint(0, 256, [batch, 3, SIZE, SIZE], dtype=torch.uint8)
     x = torch.randn([batch, 3, SIZE, SIZE], device=config.device)
     times = samplers.strided(built.diffusion.steps, STEPS)
-    predict = sampling.predictor(built.models['unet_ema'])
+    predict = sampling.predictor(built.models['unet_ema'], built.diffusion)
     return built.models['unet'], dict(
         training=lambda: training.training_step(built, pictures),
         sampling=lambda: samplers.ddim(predict, built.diffusion, x, times, lambda t: x))
