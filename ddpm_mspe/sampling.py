@@ -62,9 +62,9 @@ def sample(unet: torch.nn.Module, diffusion: Diffusion, seeds: Sequence[int], ca
     """
     noise = noise_for(unet, seeds, canvas)
     eta = samplers.ETA[sampler] if eta is None else eta
-    x = samplers.SAMPLERS[sampler](
-        predictor(unet, diffusion, canvas), diffusion, noise(diffusion.steps), samplers.strided(diffusion.steps, steps),
-        noise, eta=eta, progress=progress)
+    times = samplers.strided(diffusion.steps, steps)
+    x = samplers.SAMPLERS[sampler](predictor(unet, diffusion, canvas), diffusion, noise(diffusion.steps),
+                                   times, noise, eta=eta, progress=progress)
     return _cropped(x, unet, canvas)
 
 
@@ -82,7 +82,8 @@ def reconstructed(unet: torch.nn.Module, diffusion: Diffusion, pictures: torch.T
         raise ValueError(f'pictures of shape {list(pictures.shape[1:])}: expected {expected} on this canvas')
     pictures = pictures.to(next(unet.parameters()))
     border = [0, width - pictures.shape[3], 0, height - pictures.shape[2]]
-    x = reconstruct(predictor(unet, diffusion, canvas), diffusion, F.pad(pictures, border, mode='replicate'), t,
+    pictures = F.pad(pictures, border, mode='replicate')
+    x = reconstruct(predictor(unet, diffusion, canvas), diffusion, pictures, t,
                     noise_for(unet, seeds, canvas), steps=steps, sampler=sampler, eta=eta, progress=progress)
     return _cropped(x, unet, canvas)
 

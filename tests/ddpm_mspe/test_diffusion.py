@@ -74,7 +74,8 @@ def test_losses_are_one_a_picture():
 
 
 @pytest.mark.parametrize('wrong', [dict(steps=0), dict(steps=10.), dict(first=0.), dict(first=.1, last=.05),
-                                   dict(last=1.), dict(variance='learned'), dict(output='x0'), dict(first=float('nan'))])
+                                   dict(last=1.), dict(variance='learned'), dict(output='x0'),
+                                   dict(first=float('nan'))])
 def test_refuses(wrong):
     with pytest.raises(ValueError, match='expected'):
         Diffusion(**wrong)

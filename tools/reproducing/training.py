@@ -22,7 +22,8 @@ def curves(asked, runs, judge):
         snapshots = [default_network.all_snapshots(folder) for folder in runs.values()]
         for folder, each in zip(runs.values(), snapshots):
             if not each:
-                raise ValueError(f'--judge={judge}: found no network-snapshot-*.pkl in {folder}, expected some')
+                raise ValueError(f'--judge={judge}: found no network-snapshot-*.pkl in {folder}, expected '
+                                 'at least one')
         progress = batches('snapshots', sum(map(len, snapshots)), 1, size=1)
         found = [curves.judge_snapshots(
             run, ((kimg, functools.partial(asked.network, file)) for kimg, file in progress(each)),
