@@ -9,7 +9,7 @@ from PIL import Image
 
 from stylegan2_mspe import legacy, quality
 from stylegan2_mspe.classifier import load_classifier
-from stylegan2_mspe.experiments import fig5, held_out
+from stylegan2_mspe.experiments import fig5, found_places, held_out
 from stylegan2_mspe.experiments.found_places import Search
 from stylegan2_mspe.inversion.projection import Recipe
 from tests.inversion.small import make_generator
@@ -86,6 +86,24 @@ def test_claims_of_more_places():
     assert [claim.holds for claim in found] == [True, False, True]
     assert '1.50 dB less, at 32 down' in found[1].found
     assert [claim.holds for claim in fig5.more_claims(level['baseline'], good)][1:] == [None, None]
+
+
+def test_command(monkeypatch, tmp_path):
+    """The searches are told from their errors; that they find anything is tested where they are."""
+    monkeypatch.setattr(found_places, 'KINDS', ('black',))
+    monkeypatch.setattr(found_places, 'find_places', lambda G, targets, known, start, *_, **__: (
+        start, known.mean.expand(len(targets), G.num_ws, -1)))
+    monkeypatch.setattr(quality, 'SEEDS', 2)
+    monkeypatch.setattr(legacy, 'load_network_pkl', lambda file: {'G_ema': make_generator(resolution=64)})
+    output, numbers = reproduced(tmp_path, 'fig5', '--network=mspe=x.pkl', '--network=sspe=y.pkl',
+                                 '--digits=2', '--steps=1')
+    assert '| mspe |' in output and 'mspe, auto on black: ' in output and numbers['digits'] == 2
+    assert [(each['network'], each['place']) for each in numbers['scores']] == [
+        (name, place) for name in ('mspe', 'sspe') for place in fig5.PLACES]
+    assert [(each['network'], each['background']) for each in numbers['searches']] == [
+        ('mspe', found_places.OWN), ('mspe', 'black')]
+    assert len(numbers['claims']) == 4 and Image.open(tmp_path / 'fig5.png').width > 2 * 128
+    assert Image.open(tmp_path / 'fig5-places.png').width > 2 * 128
 
 
 def test_fig_c_command(monkeypatch, tmp_path):
