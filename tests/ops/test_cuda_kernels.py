@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import types
 
 import pytest
 import torch
@@ -296,6 +297,19 @@ def test_nothing_is_launched_for_nothing(shape, on_host):
         y = bias_act.bias_act(y, torch.ones(shape[1]), act='swish')
         y.sum().backward()
     assert y.shape == (*shape[:2], 8, 8) and x.grad.shape == x.shape
+
+
+def test_what_lies_on_another_device_or_is_too_small_is_not_read(on_host, monkeypatch):
+    x, b, f = numbers(1, 8, 6, 8), torch.ones(8, device='meta'), torch.ones(4, 4, device='meta')
+    monkeypatch.setattr(compiled_on_host, 'plugin', lambda name: types.SimpleNamespace())
+    monkeypatch.setattr(upfirdn2d, 'plain_upfirdn2d', lambda *_: 'plain')
+    monkeypatch.setattr(bias_act, 'plain_bias_act', lambda *_: 'plain')
+    with on_host():
+        assert upfirdn2d.upfirdn2d(x.detach(), f, up=2) == bias_act.bias_act(x, b, act='lrelu') == 'plain'
+    with on_host(), pytest.raises(AssertionError):
+        ops.epilogue(x, scale=torch.ones(1, 7))
+    with on_host(), pytest.raises(AssertionError):
+        ops.epilogue(x, noise=torch.ones(2, 1, 6, 8))
 
 
 def test_what_a_kernel_refuses_is_told_in_cudas_words():

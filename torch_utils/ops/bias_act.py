@@ -147,7 +147,9 @@ def cuda_bias_act(x: torch.Tensor, b: torch.Tensor | None, dim: int, act: str, a
     """The same by the compiled kernel, where there is one and it takes this."""
     plugin = custom_ops.cuda_plugin('bias_act', custom_ops.HEADERS, agrees)
     hardly_anything = act == 'linear' and gain == 1 and clamp is None       # at most an addition
-    if plugin is None or x.dtype not in custom_ops.DTYPES or x.numel() == 0 or hardly_anything:
+    together = b is None or b.device == x.device        # if not, PyTorch says so; the kernel would read it
+    taken = x.dtype in custom_ops.DTYPES and x.numel() > 0 and together
+    if plugin is None or not taken or hardly_anything:
         return plain_bias_act(x, b, dim, act, alpha, gain, clamp)
     return compiled_bias_act(plugin, x, b, dim, act, alpha, gain, clamp)
 

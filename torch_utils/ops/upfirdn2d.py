@@ -268,8 +268,10 @@ def cuda_upfirdn2d(x: torch.Tensor, f: torch.Tensor, g: Geometry, flip_filter: b
     """The same by the compiled kernel, where there is one and it takes this."""
     plugin = custom_ops.cuda_plugin('upfirdn2d', custom_ops.HEADERS, agrees)
     height, width = g.output_size(*x.shape[2:], *f.shape)
-    small = max(x.shape[1] * max(width, x.shape[3]), x.shape[2]) < 2 ** 31 and height < 2 ** 16
-    if plugin is None or x.dtype not in custom_ops.DTYPES or x.numel() == 0 or not small:
+    # 32-bit positions, of blocks that may reach beyond the last; and a grid has fewer rows than columns.
+    small = max(x.shape[1] * max(width, x.shape[3]), x.shape[2]) < 2 ** 30 and height < 2 ** 16
+    taken = x.dtype in custom_ops.DTYPES and x.numel() > 0 and f.device == x.device
+    if plugin is None or not taken or not small:
         return plain_upfirdn2d(x, f, g, flip_filter, gain)
     return compiled_upfirdn2d(plugin, x, f, g, flip_filter, gain)
 
@@ -296,7 +298,7 @@ def compiled_upfirdn2d(plugin, x: torch.Tensor, f: torch.Tensor, g: Geometry, fl
     return y
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=1024)      # two of every layer of a network: it must not begin to go round
 def _factors(f: torch.Tensor, version: int, flip_filter: bool, gain: float) -> tuple[float, ...] | None:
     """The taps of a [4, 4] filter along y, then along x, for correlation; None where it is no product.
 
