@@ -6,6 +6,7 @@ killed process has left behind holds nobody up.
 
 import contextlib
 import os
+import re
 import shutil
 import socket
 import tempfile
@@ -49,7 +50,8 @@ def build_once(target: str, build: Callable[[str], None], patience: float = PATI
 def one_line(error: Exception) -> str:
     """The line of a compiler's output that says what is wrong, or the first one there is."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    return next((line for line in lines if 'error:' in line), lines[0])
+    telling = re.compile(r'error:|\bfatal\b|: not found|command not found')    # compilers, nvcc, shells
+    return next((line for line in lines if telling.search(line)), lines[0])
 
 
 def _build(target: str, build: Callable[[str], None]) -> None:

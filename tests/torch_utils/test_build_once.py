@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from torch_utils.build_once import build_once
+from torch_utils.build_once import build_once, one_line
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -138,3 +138,14 @@ def test_a_folder_that_cannot_be_written_is_an_error_and_no_wait(tmp_path):
     (tmp_path / 'file').touch()
     with pytest.raises(OSError):
         build_once(str(tmp_path / 'file' / 'thing'), os.mkdir)
+
+
+@pytest.mark.parametrize('output, line', [
+    ("Error building extension 'a': [1/2] nvcc -c a.cu\nFAILED: a.o\nnvcc -c a.cu\n"
+     "nvcc fatal   : Unsupported gpu architecture 'compute_120'\nninja: build stopped",
+     "nvcc fatal   : Unsupported gpu architecture 'compute_120'"),
+    ('[1/2] c++ -c a.cpp\n/bin/sh: 1: c++: not found\nninja: build stopped', '/bin/sh: 1: c++: not found'),
+    ('[1/2] c++ -Wfatal-errors -c a.cpp\na.cpp:3:1: error: expected }\n', 'a.cpp:3:1: error: expected }'),
+    ('  nothing that is known \nelse', 'nothing that is known'), ('', 'RuntimeError')])
+def test_of_much_output_the_line_that_says_what_is_wrong(output, line):
+    assert one_line(RuntimeError(output)) == line
