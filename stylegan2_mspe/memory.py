@@ -16,7 +16,7 @@ def is_shortage(error: BaseException) -> bool:
     if not isinstance(error, RuntimeError):
         return isinstance(error, MemoryError)
     return type(error).__name__ == 'OutOfMemoryError' or bool(
-        re.search("out of memory|can't allocate memory|not enough memory", str(error)))
+        re.search("out of memory|can't allocate memory|not enough memory|STATUS_ALLOC_FAILED", str(error)))
 
 
 @contextlib.contextmanager

@@ -21,6 +21,8 @@ def data(tmp_path_factory):
     (MemoryError(), True),
     (RuntimeError("[enforce fail at alloc_cpu.cpp:1] DefaultCPUAllocator: can't allocate memory"), True),
     (RuntimeError('DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes.'), True),
+    (RuntimeError('cuDNN error: CUDNN_STATUS_ALLOC_FAILED'), True),
+    (RuntimeError('CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`'), True),
     (RuntimeError('shapes do not fit'), False),
     (ValueError('out of memory'), False),
 ])
