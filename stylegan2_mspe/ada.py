@@ -5,6 +5,8 @@ Karras et al. 2020, "Training Generative Adversarial Networks with Limited Data"
 
 import math
 
+import torch
+
 from stylegan2_mspe.augment import AugmentPipe
 from stylegan2_mspe.augpipes import PIPES
 from stylegan2_mspe.config import TrainingConfig
@@ -13,12 +15,14 @@ from torch_utils import training_stats
 SIGNS = 'Loss/signs/real'       # of D's logits of training pictures, as the loss reports them
 
 
-def make_pipe(config: TrainingConfig) -> AugmentPipe | None:
-    """The pipe a run begins with, None with --aug=noaug."""
+def make_pipe(config: TrainingConfig, device: torch.device | str = 'cpu') -> AugmentPipe | None:
+    """The pipe a run begins with, None with --aug=noaug. Its p stays on the CPU, where every pass reads it
+    without waiting for a GPU.
+    """
     if config.aug == 'noaug':
         return None
-    pipe = AugmentPipe(**PIPES[config.augpipe]).train().requires_grad_(False)
-    pipe.p.fill_(config.augment_p)
+    pipe = AugmentPipe(**PIPES[config.augpipe]).train().requires_grad_(False).to(device)
+    pipe.p = torch.tensor(float(config.augment_p))
     return pipe
 
 

@@ -60,11 +60,10 @@ def build(config: TrainingConfig, state: dict | None = None) -> Training:
     with memory.explained(*memory.of_networks(config), device):
         models = make_models(config, device)
     G, D = models['G'], models['D']
-    pipe = ada.make_pipe(config)
+    pipe = ada.make_pipe(config, device)
     parts = [distributed.parallel(module) for module in (G.mapping, G.synthesis, D)]
-    loss = StyleGAN2Loss(device, *parts, augment_pipe=pipe and pipe.to(device),
-                         style_mixing_prob=config.style_mixing, r1_gamma=config.gamma,
-                         pl_weight=config.pl_weight)
+    loss = StyleGAN2Loss(device, *parts, augment_pipe=pipe, style_mixing_prob=config.style_mixing,
+                         r1_gamma=config.gamma, pl_weight=config.pl_weight)
     strength = ada.AdaptiveStrength(pipe, config) if config.aug == 'ada' else None
     training = Training(config, device, dataset, models, loss, make_phases(config, G, D), Progress(),
                         strength, Trouble(), state, [])

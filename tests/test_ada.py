@@ -52,6 +52,12 @@ def test_all_signs_since_the_last_move_count():
     assert run_steps(controlled, [-1.], 1, start=3) == pytest.approx(.1)        # 1/2 above
 
 
+def test_what_is_read_at_every_pass_is_on_the_cpu():
+    pipe = ada.make_pipe(tiny.config('nowhere', aug='fixed', augment_p=.25), 'meta')
+    assert pipe.Hz_geom.is_meta and 'p' in pipe.state_dict()
+    assert pipe.p.device.type == 'cpu' and pipe.p.dtype == torch.float32 and float(pipe.p) == .25
+
+
 def test_p_settles_where_the_signs_meet_the_target():
     """A discriminator that is right about its pictures with 0.9 - p."""
     controlled = strength(ada_kimg=40., ada_target=.6)
