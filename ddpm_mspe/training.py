@@ -81,9 +81,9 @@ def build(config: DiffusionConfig, state: dict | None = None) -> Training:
 
 
 def half_dtype(config: DiffusionConfig, device: torch.device) -> torch.dtype | None:
-    """bfloat16 where the device computes in it, which needs no loss scaling."""
+    """bfloat16 where the device computes in it, which needs no loss scaling. Older GPUs only imitate it."""
     if device.type == 'cuda':
-        able = torch.cuda.is_bf16_supported()
+        able = torch.cuda.get_device_capability(device) >= (8, 0)
     else:
         able = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return torch.bfloat16 if able and not config.fp32 else None

@@ -159,3 +159,11 @@ def test_a_nan_is_told_and_ends_the_run_where_asked(config, tmp_path):
         training.train(built, str(tmp_path / 'run'), say=said.append)
     assert any('NaN in the weights of unet' in line for line in said)
     assert not (tmp_path / 'run' / 'network-snapshot-000000.safetensors').exists()
+
+
+@pytest.mark.parametrize('capability, half', [((7, 5), None), ((8, 0), torch.bfloat16),
+                                              ((9, 0), torch.bfloat16)])
+def test_half_precision_is_for_gpus_that_compute_in_it(config, capability, half, monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda device: capability)
+    found = training.half_dtype(dataclasses.replace(config, fp32=False), torch.device('cuda'))
+    assert found is half and training.half_dtype(config, torch.device('cuda')) is None
