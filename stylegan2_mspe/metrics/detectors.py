@@ -44,18 +44,20 @@ def open_detector(kind: str, given: dict[str, str], device: torch.device) -> Det
     place = DIGITS if kind == DIGITS else given.get(kind) or given.get('')
     if place == DIGITS:
         return _digits(device)
-    return _torchscript(kind, detector_file.source(kind, place), device)
+    return _torchscript(kind, detector_file.source(kind, place), device, given=bool(place))
 
 
 @functools.lru_cache(maxsize=4)
-def _torchscript(kind: str, place: str, device: torch.device) -> Detector:
+def _torchscript(kind: str, place: str, device: torch.device, given: bool) -> Detector:
     name = os.path.basename(place)
     try:
         network, sha256 = detector_file.open_torchscript(place, device, attempts=ATTEMPTS)
     except ValueError as error:
-        if place != detector_file.URLS[kind]:
+        if given:
             raise
-        reason = str(error.__cause__ or error).rstrip('.')
+        cause = error.__cause__
+        unread = isinstance(cause, OSError)
+        reason = str(cause).rstrip('.') if unread else f'{place} is no TorchScript network'
         raise ValueError(f'{kind}, which a metric needs, can not be had ({reason}), expected a connection, '
                          f'{name} in the folder that {detector_file.FOLDER} names in the environment, or '
                          'calc_metrics.py with --detector=FILE') from error

@@ -130,7 +130,7 @@ def test_the_filter_of_a_known_file_is_named(monkeypatch):
     found = detectors.open_detector('inception', {'': path}, cpu)
     assert found.filter == "the detector's own"
     monkeypatch.setitem(detectors.FILTERS, found.sha256, 'nearest')
-    assert detectors._torchscript.__wrapped__('inception', path, cpu).card()['filter'] == 'nearest'
+    assert detectors._torchscript.__wrapped__('inception', path, cpu, True).card()['filter'] == 'nearest'
 
 
 def test_which_detector_is_opened(tmp_path, monkeypatch):
@@ -148,6 +148,10 @@ def test_which_detector_is_opened(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match='--detector=no.pt: No such file or directory, expected'):
         detectors.open_detector('vgg16', {'vgg16': 'no.pt'}, cpu)
     monkeypatch.setenv('MSPE_DETECTORS', str(tmp_path))
+    (tmp_path / 'inception-2015-12-05.pt').write_text('half a download')
+    with pytest.raises(ValueError, match=r'^inception, which a metric needs, can not be had \(\S+2015-12-05.pt '
+                                         r'is no TorchScript network\), expected'):
+        detectors.open_detector('inception', {}, cpu)       # nobody has typed --detector
 
     def offline(*_, **__):
         raise OSError('found no network.')
