@@ -71,8 +71,8 @@ def test_train_and_resume(data, tmp_path, capsys):
 def test_a_run_of_the_other_command_is_not_gone_on_with(data, tmp_path, capsys):
     code, _, err = run(capsys, f'--data={data}', f'--outdir={tmp_path}/runs', *SMALL, '--kimg=.002')
     assert code == 0, err
-    with pytest.raises(ValueError, match=r"^--resume=latest: \S*training_options.json: found .*'attention'.*, "
-                                         'expected those of a run of this command'):
+    with pytest.raises(ValueError, match=r"^--resume=latest: \S*training_options.json: found .*'attention'"
+                                         '.*, expected those of a run of this command'):
         training_plan.plan_resume(train.PROGRAM, str(tmp_path / 'runs'), {})
 
 
