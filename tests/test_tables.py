@@ -136,6 +136,7 @@ def test_table1_command(calculated, tmp_path):
                           for metric in ('fid2k', 'fid2k@24x24', 'fid2k@32x32')]
     assert [row['fid'] for row in numbers['rows']] == [[10, 20, 30], [40, 50, 60]]
     assert numbers['measured']['fid2k@24x24']['sha256'] == '0' and numbers['quality']['mspe']['good'] is False
+    assert output.startswith('Note: pictures are taken for digits')
     assert 'Seen by eye' in output and '| mspe | 10 | 20 | 30 |' in output and 'Not settled: at 1.5' in output
     assert Image.open(tmp_path / 'table1.png').size == (720, 440)
     assert Image.open(tmp_path / 'table1-samples.png').width > 72
@@ -148,7 +149,7 @@ def test_table2_command_with_a_detector(calculated, tmp_path):
     assert opened == [(kind, {'': 'eye.pt'}) for kind in ('inception', 'vgg16')]
     assert asked == [('a.pkl', metric, 'demo', {'': 'eye.pt'}) for metric in ('fid50k', 'pr50k3')]
     assert numbers['rows'] == [dict(network='mspe', fid=10, precision=0.7, recall=0.4)]
-    assert 'quality' not in numbers and '| mspe | 10 | 0.700 | 0.400 |' in output
+    assert 'quality' not in numbers and '| mspe | 10 | 0.700 | 0.400 |' in output and 'Note' not in output
     assert Image.open(tmp_path / 'table2.png').size == (720, 440)
 
 
