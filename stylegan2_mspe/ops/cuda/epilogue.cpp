@@ -14,8 +14,9 @@ static bool read(PyObject* call, Epilogue& e) {
         to_pointer, at + 0, to_pointer, at + 1, to_pointer, at + 2, to_pointer, at + 3,
         to_pointer, at + 4, to_pointer, at + 5, to_pointer, at + 6, to_pointer, at + 7, to_pointer, at + 8,
         to_pointer, at + 9, to_pointer, at + 10, to_pointer, at + 11, to_pointer, at + 12,
-        strides, strides + 1, to_pointer, at + 13, to_pointer, at + 14, strides + 2, strides + 3, &e.rows_first, &e.count, &e.channels,
-        &e.height, &e.width, &e.channels_last, &e.slope, &e.gain, &e.clamp);
+        strides, strides + 1, to_pointer, at + 13, to_pointer, at + 14, strides + 2, strides + 3,
+        &e.rows_first, &e.count, &e.channels, &e.height, &e.width, &e.channels_last, &e.slope, &e.gain,
+        &e.clamp);
     e.x = at[0], e.gy = at[1], e.ggx = at[2], e.result = at[3], e.second_result = at[4];
     e.scale = at[5], e.noise = at[6], e.bias = at[7], e.gamma = at[8];
     e.ggscale = at[9], e.ggnoise = at[10], e.ggbias = at[11], e.gggamma = at[12];
