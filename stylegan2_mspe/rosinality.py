@@ -11,7 +11,7 @@ from typing import IO, Any
 
 import torch
 
-from stylegan2_mspe import infer, network_file, rebuild, safe_pickle
+from stylegan2_mspe import kwargs_from_shapes, network_file, rebuild, safe_pickle
 from stylegan2_mspe.files import atomic_write
 from stylegan2_mspe.network_file import Description
 from stylegan2_mspe.safe_pickle import Refused
@@ -129,7 +129,7 @@ def _generator(state: dict[str, torch.Tensor]) -> Description:
     layers = sum(name.startswith('style.') and name.endswith('.weight') for name in state)
     pictures = sum(name.startswith('to_rgbs.') and name.endswith('.conv.weight') for name in state)
     tensors = _translate(state, generator_names(4 << min(pictures, 12), min(layers, 100)))
-    kwargs = infer.generator_kwargs(tensors)
+    kwargs = kwargs_from_shapes.generator_kwargs(tensors)
     if kwargs['synthesis_kwargs']['pe'] != 'none':
         kwargs['synthesis_kwargs']['pe_kwargs'] = AUTHORS_ENCODING
     if kwargs['synthesis_kwargs'].pop('use_noise', True) is False:      # the file leaves noise to be drawn
@@ -143,7 +143,7 @@ def _generator(state: dict[str, torch.Tensor]) -> Description:
 def _discriminator(state: dict[str, torch.Tensor]) -> Description:
     blocks = sum(name.startswith('convs.') and name.endswith('.skip.1.weight') for name in state)
     tensors = _translate(state, discriminator_names(4 << min(blocks, 12)))
-    return Description('Discriminator', (), infer.discriminator_kwargs(tensors), tensors)
+    return Description('Discriminator', (), kwargs_from_shapes.discriminator_kwargs(tensors), tensors)
 
 
 def _translate(state: dict[str, torch.Tensor], names: dict[str, str]) -> dict[str, torch.Tensor]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from stylegan2_mspe import infer
+from stylegan2_mspe import kwargs_from_shapes
 from stylegan2_mspe.network_file import Description, plain
 from stylegan2_mspe.safe_pickle import Record, Refused
 
@@ -47,7 +47,7 @@ def _generator(record: Record) -> Description:
     tensors = dict(each for name, value in variables.items() for each in _generator_tensor(name, value))
     if 'dlatent_avg' in variables:
         tensors['mapping.w_avg'] = _tensor('dlatent_avg', variables['dlatent_avg'])
-    found = infer.generator_kwargs(tensors)
+    found = kwargs_from_shapes.generator_kwargs(tensors)
     found['synthesis_kwargs'].update(_renamed(kwargs, _SHARED))
     found['mapping_kwargs'].update(_renamed(kwargs, dict(mapping_lrmul='lr_multiplier',
                                                          dlatent_avg_beta='w_avg_beta')))
@@ -57,7 +57,7 @@ def _generator(record: Record) -> Description:
 def _discriminator(record: Record) -> Description:
     kwargs, variables = _read(record)
     tensors = dict(each for name, value in variables.items() for each in _discriminator_tensor(name, value))
-    found = infer.discriminator_kwargs(tensors)
+    found = kwargs_from_shapes.discriminator_kwargs(tensors)
     found.update(_renamed(kwargs, _SHARED))
     if 'resample_filter' in found:
         found['block_kwargs'] = dict(resample_filter=found.pop('resample_filter'))

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from stylegan2_mspe import infer, networks
+from stylegan2_mspe import kwargs_from_shapes, networks
 from stylegan2_mspe.safe_pickle import Refused
 
 
@@ -15,13 +15,13 @@ def test_arguments_follow_from_shapes(architecture, options):
     synthesis = dict(channel_base=128, channel_max=12, architecture=architecture, pe='none')
     kwargs = dict(dict(z_dim=8, c_dim=0, w_dim=8, img_resolution=16, img_channels=4,
                        mapping_kwargs=dict(num_layers=2), synthesis_kwargs=synthesis), **options)
-    assert infer.generator_kwargs(networks.Generator(**kwargs).state_dict()) == kwargs
+    assert kwargs_from_shapes.generator_kwargs(networks.Generator(**kwargs).state_dict()) == kwargs
     for pe in ('mspe', 'sspe'):
         changed = dict(kwargs, synthesis_kwargs=dict(synthesis, pe=pe, use_noise=False, kernel_size=5))
-        assert infer.generator_kwargs(networks.Generator(**changed).state_dict()) == changed
+        assert kwargs_from_shapes.generator_kwargs(networks.Generator(**changed).state_dict()) == changed
     D = networks.Discriminator(kwargs['c_dim'], 16, 4, architecture, channel_base=128, channel_max=12,
                                epilogue_kwargs=dict(mbstd_num_channels=2))
-    again = networks.Discriminator(**infer.discriminator_kwargs(D.state_dict()))
+    again = networks.Discriminator(**kwargs_from_shapes.discriminator_kwargs(D.state_dict()))
     shapes = lambda module: {name: value.shape for name, value in module.state_dict().items()}
     assert shapes(again) == shapes(D)
 
@@ -31,4 +31,4 @@ def test_widths_that_follow_no_rule_are_refused():
     tensors = networks.Generator(8, 0, 8, 16, 3, synthesis_kwargs=options).state_dict()
     tensors['synthesis.b8.conv1.weight'] = torch.zeros(3, 8, 3, 3)
     with pytest.raises(Refused, match='8 at 4, 3 at 8, 4 at 16 channels'):
-        infer.generator_kwargs(tensors)
+        kwargs_from_shapes.generator_kwargs(tensors)
