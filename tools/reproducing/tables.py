@@ -77,7 +77,7 @@ class Scores:
         kinds = [parse(name).metric.detector for name in metrics]
         if small and not given and not all(map(detector_file.at_hand, kinds)):
             self.detectors = {'': 'digits'}
-            print("Note: pictures are taken for digits, whose classifier is in the box; those of StyleGAN2 "
+            print('Note: pictures are taken for digits, whose classifier is in the box; those of StyleGAN2 '
                   'are not at hand (--detector=FILE takes others).')
         require(metrics, self.detectors)        # one that can't be had is told before an hour's work
 
