@@ -141,13 +141,13 @@ class MemoryType(TextType):
 
 
 class DetectorType(TextType):
-    """'FILE', for every metric, or 'KIND=FILE'; gives (kind, file)."""
+    """'FILE', or a URL, for every metric, or 'KIND=FILE'; gives (kind, file)."""
 
     name = '[KIND=]FILE'
 
     def parse(self, text):
         kind, equals, file = text.partition('=')
-        if not equals or os.path.exists(text):
+        if not equals or '://' in kind or os.path.exists(text):
             return '', text
         if kind not in ('inception', 'vgg16') or not file:
             raise ValueError(f'found {text!r}, expected a file, inception=FILE or vgg16=FILE')

@@ -8,7 +8,7 @@ import click
 import pytest
 
 from tools import cli
-from tools.option_types import SizeType
+from tools.option_types import DetectorType, SizeType
 
 
 def run(body, *args, capsys):
@@ -84,6 +84,14 @@ def test_sizes(capsys):
     assert run(seen.append, '--size=3x4', capsys=capsys)[0] == 0 and seen == [(3, 4)]
     code, stderr = run(seen.append, '--size=3', capsys=capsys)
     assert code == 2 and "found '3', expected HEIGHTxWIDTH" in stderr
+
+
+@pytest.mark.parametrize('text, kind, file', [
+    ('a.pt', '', 'a.pt'), ('vgg16=a.pt', 'vgg16', 'a.pt'), ('inception=https://b/a.pt?key=1', 'inception',
+                                                          'https://b/a.pt?key=1'),
+    ('https://b/a.pt?key=1', '', 'https://b/a.pt?key=1')])
+def test_detectors(text, kind, file):
+    assert DetectorType().parse(text) == (kind, file)
 
 
 class Terminal(io.StringIO):
