@@ -18,7 +18,7 @@ from PIL import Image
 
 from stylegan2_mspe import archive, picture
 from stylegan2_mspe.archive import leads_outside, open_archive
-from stylegan2_mspe.conversion import convert
+from stylegan2_mspe.dataset_writing import convert
 from stylegan2_mspe.dataset import ImageFolderDataset
 from stylegan2_mspe.picture import decode_picture
 from stylegan2_mspe.sources import open_source

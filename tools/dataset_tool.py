@@ -56,7 +56,7 @@ def main(source, dest, max_images, resize_filter, transform, width, height, forc
     python dataset_tool.py --source animals/ --dest animals.zip --subfolders-as-labels
     python dataset_tool.py --source color-mnist:mnist/ --dest color-mnist.zip
     """
-    from stylegan2_mspe.conversion import convert
+    from stylegan2_mspe.dataset_writing import convert
     from stylegan2_mspe.fit import Fit
     from stylegan2_mspe.sources import COLOR_MNIST, open_source
 

@@ -18,8 +18,8 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from stylegan2_mspe import conversion, digits, sources
-from stylegan2_mspe.conversion import convert
+from stylegan2_mspe import dataset_writing, digits, sources
+from stylegan2_mspe.dataset_writing import convert
 from stylegan2_mspe.dataset import ImageFolderDataset
 from stylegan2_mspe.fit import Fit
 from stylegan2_mspe.sources import Item, Source, color_mnist, open_source
@@ -367,7 +367,7 @@ def test_full_disk_is_one_sentence(tmp_path):
 
 
 def test_order_is_kept_and_memory_bounded(tmp_path, monkeypatch):
-    monkeypatch.setattr(conversion, 'CHUNK_ITEMS', 2)
+    monkeypatch.setattr(dataset_writing, 'CHUNK_ITEMS', 2)
     pulled = []
 
     def items():
@@ -375,7 +375,7 @@ def test_order_is_kept_and_memory_bounded(tmp_path, monkeypatch):
             pulled.append(n)
             yield Item(f'{n}', np.full([2, 2, 1], n % 256, np.uint8), n)
 
-    results = conversion._map_ordered(items(), Fit(), 2)
+    results = dataset_writing._map_ordered(items(), Fit(), 2)
     assert [result.label for result in itertools.islice(results, 20)] == list(range(20))
     assert len(pulled) <= 20 + 2 * (2 * 2 + 2)  # no more than the waiting tasks ahead
     results.close()

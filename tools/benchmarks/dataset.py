@@ -18,7 +18,7 @@ PHOTOS, PHOTO_SIZE, DATASET_SIZE = 400, (640, 480), 256     # JPEGs (width, heig
 def table(rounds: int) -> None:
     """Prints pictures a second of dataset_tool per core, and of a plain Pillow loop doing the same."""
     sys.path.insert(0, str(contenders.ROOT))
-    from stylegan2_mspe.conversion import _cpu_count, convert
+    from stylegan2_mspe.dataset_writing import _cpu_count, convert
     from stylegan2_mspe.fit import Fit
     from stylegan2_mspe.sources import open_source
     fit = Fit(transform='center-crop', width=DATASET_SIZE, height=DATASET_SIZE)

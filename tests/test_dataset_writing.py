@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stylegan2_mspe.conversion import convert
+from stylegan2_mspe.dataset_writing import convert
 from stylegan2_mspe.dataset import ImageFolderDataset
 from stylegan2_mspe.fit import Fit, parse_colour
 from stylegan2_mspe.sources import Item, Source, open_source
