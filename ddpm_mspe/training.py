@@ -22,9 +22,9 @@ from stylegan2_mspe import (
     checkpoint,
     distributed,
     images,
+    loading,
     memory,
     run_folder,
-    stream,
 )
 from stylegan2_mspe.dataset import construct_dataset
 from stylegan2_mspe.tick_end import end_tick
@@ -95,7 +95,7 @@ def half_dtype(config: DiffusionConfig, device: torch.device) -> torch.dtype | N
 def training_step(training: Training, pictures: torch.Tensor) -> None:
     """One step on this process's share of a batch, pictures uint8 [N, C, R, R] (Ho et al., Alg. 1)."""
     config, progress = training.config, training.progress
-    reals = stream.to_network(pictures, training.device)
+    reals = loading.to_network(pictures, training.device)
     count = len(reals) // config.batch_gpu
     training.optimizer.zero_grad(set_to_none=True)
     places = count * distributed.size()
@@ -161,7 +161,7 @@ def train(training: Training, run_dir: str | None, *, say: Callable[[str], None]
         run_folder.cut_stats(run_dir, progress.tick)
     ticks = Ticks(run_dir, progress, device=training.device, say=say,
                   latest=training.resumed and training.resumed['values']['stats'])
-    batches = stream.batches(training.dataset, config.batch, seed=config.seed, start=progress.nimg,
+    batches = loading.batches(training.dataset, config.batch, seed=config.seed, start=progress.nimg,
                              workers=config.workers, pin_memory=training.device.type == 'cuda',
                              rank=distributed.rank(), replicas=distributed.size())
     with contextlib.closing(batches):

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from stylegan2_mspe import averaging, chance, distributed, stream
+from stylegan2_mspe import averaging, chance, distributed, loading
 from stylegan2_mspe.config import TrainingConfig
 from stylegan2_mspe.loss import PHASES
 from stylegan2_mspe.step_canvas import step_canvas
@@ -18,7 +18,7 @@ def training_step(training: Training, pictures: torch.Tensor, labels: torch.Tens
     pictures uint8 [N, C, R, R], labels [N, c_dim].
     """
     config, progress = training.config, training.progress
-    reals = stream.to_network(pictures, training.device)
+    reals = loading.to_network(pictures, training.device)
     labels = labels.to(training.device)
     training.loss.step_canvas = step_canvas(config, progress.step)
     for phase in training.phases:

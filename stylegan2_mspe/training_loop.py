@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
-from stylegan2_mspe import (checkpoint, distributed, memory, run_folder, snapshot_metrics, snapshots, stream,
+from stylegan2_mspe import (checkpoint, distributed, loading, memory, run_folder, snapshot_metrics, snapshots,
                             training_parts)
 from stylegan2_mspe.metrics import task
 from stylegan2_mspe.steps import training_step
@@ -87,7 +87,7 @@ def save(training: Training, ticks: Ticks, grid: snapshots.Grid | None, pictures
 
 def open_stream(training: Training) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     config = training.config
-    return stream.batches(training.dataset, config.batch, seed=config.seed, start=training.progress.nimg,
+    return loading.batches(training.dataset, config.batch, seed=config.seed, start=training.progress.nimg,
                           workers=config.workers, pin_memory=training.device.type == 'cuda',
                           rank=distributed.rank(), replicas=distributed.size())
 

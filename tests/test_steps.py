@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from stylegan2_mspe import step_canvas, steps, stream, training_loop
+from stylegan2_mspe import loading, step_canvas, steps, training_loop
 from stylegan2_mspe.ticks import Stopwatch
 from tests import tiny
 from tests.golden import fill
@@ -69,7 +69,7 @@ def gradients_of_first_phase(data, phase, **changes):
         if name.endswith('noise_strength'):
             parameter.zero_()               # its noise would be drawn anew for each pass
     torch.manual_seed(1)
-    steps.run_phase(training, chosen, stream.to_network(pictures, CPU).double(), labels)
+    steps.run_phase(training, chosen, loading.to_network(pictures, CPU).double(), labels)
     return {name: each.grad for name, each in chosen.module.named_parameters()
             if not name.endswith('noise_strength')}
 

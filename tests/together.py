@@ -6,7 +6,7 @@ import time
 
 import torch
 
-from stylegan2_mspe import checkpoint, distributed, steps, stream, training_loop, training_parts
+from stylegan2_mspe import checkpoint, distributed, loading, steps, training_loop, training_parts
 from stylegan2_mspe.metrics.registry import parse
 from stylegan2_mspe.metrics.task import MetricTask
 from tests import brightness, drawn, tiny  # noqa: F401 (registers a metric)
@@ -19,7 +19,7 @@ def gradients(config):
     for module in training.models.values():
         fill(module).train()
     pictures, labels = next(training_loop.open_stream(training))
-    reals = stream.to_network(pictures, training.device)
+    reals = loading.to_network(pictures, training.device)
     found = {}
     for phase in training.phases:
         steps.run_phase(training, dataclasses.replace(phase, optimizer=Resting(phase)), reals, labels)

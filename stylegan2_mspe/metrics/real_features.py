@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 import dnnlib
-from stylegan2_mspe import distributed, stream
+from stylegan2_mspe import distributed, loading
 from stylegan2_mspe.dataset import Dataset
 from stylegan2_mspe.files import atomic_write
 from stylegan2_mspe.metrics import samples
@@ -50,7 +50,7 @@ def _features(task, detector, dataset, items):
     """Features [n, D] of the items, in their order."""
     own = [items[part.start:part.stop] for part in samples.own_parts(len(items)) if part]
     cuda = task.device.type == 'cuda'
-    pictures = stream.read(dataset, own, workers=READERS if cuda else 0, pin_memory=cuda)
+    pictures = loading.read(dataset, own, workers=READERS if cuda else 0, pin_memory=cuda)
     compute = lambda _: detector.features(next(pictures)[0].to(task.device))
     return samples.in_order(task, len(items), compute, 'real pictures, batches')
 

@@ -1,6 +1,7 @@
-"""The endless stream of training batches: which picture comes at position k is a function of (seed, k) alone.
+"""Batches of pictures, read ahead by other processes; and the endless stream of them that a training takes,
+in which the picture at position k is a function of (seed, k) alone.
 
-So a stream can start anywhere, with any number of processes reading ahead, and shows what would have come.
+So the stream can start anywhere, with any number of processes reading ahead, and shows what would have come.
 """
 
 import warnings

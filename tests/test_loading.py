@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from stylegan2_mspe.stream import Batches, batches, to_network
+from stylegan2_mspe.loading import Batches, batches, to_network
 
 
 class Squares:
