@@ -23,8 +23,8 @@ from stylegan2_mspe import (
     distributed,
     images,
     loading,
-    memory,
     run_folder,
+    shortage,
 )
 from stylegan2_mspe.dataset import construct_dataset
 from stylegan2_mspe.tick_end import end_tick
@@ -137,7 +137,7 @@ def accumulate(training: Training, x0: torch.Tensor, t: torch.Tensor, gain: floa
 
 
 def of_pass(config: DiffusionConfig) -> tuple[str, str]:
-    """What a step takes, and what to change, as memory.explained says it."""
+    """What a step takes, and what to change, as shortage.explained says it."""
     count, size = config.batch_gpu, f'{config.resolution}x{config.resolution}'
     what = f'--batch-gpu={count}: a pass of {count} picture{"s" * (count > 1)} of {size} pixels'
     return what, 'a smaller one, which trains alike in more passes' if count > 1 else '--cfg=ddpm64-small'
@@ -168,7 +168,7 @@ def train(training: Training, run_dir: str | None, *, say: Callable[[str], None]
         done = progress.nimg >= config.kimg * 1000
         while not done:
             pictures, _ = next(batches)
-            with memory.explained(*of_pass(config), training.device), ticks.stopwatch.time('step'):
+            with shortage.explained(*of_pass(config), training.device), ticks.stopwatch.time('step'):
                 training_step(training, pictures)
             watch(progress.nimg)
             done = progress.nimg >= config.kimg * 1000

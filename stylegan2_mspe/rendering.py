@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from stylegan2_mspe import free_memory, networks
-from stylegan2_mspe.memory import is_shortage
+from stylegan2_mspe.shortage import is_shortage
 from stylegan2_mspe.pe import Canvas, Place, bordered
 
 PRECISIONS = dict(fp32=torch.float32, fp16=torch.float16, bf16=torch.bfloat16, fp64=torch.float64)

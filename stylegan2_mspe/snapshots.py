@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import torch
 
-from stylegan2_mspe import images, legacy, memory, networks
+from stylegan2_mspe import images, legacy, networks, shortage
 
 PIXELS = 2 ** 20        # of a grid that are drawn at a time, at most (but one picture at least) ...
 PICTURES = 32           # ... and pictures: it is to fit wherever a training step fits
@@ -65,7 +65,7 @@ def draw_pictures(grid: Grid, G: torch.nn.Module, *, device: torch.device) -> np
     while done < len(grid.z):
         chosen = slice(done, done + batch)
         try:
-            with memory.explained(*memory.of_grid(batch, G.img_resolution), device):
+            with shortage.explained(*shortage.of_grid(batch, G.img_resolution), device):
                 pictures = G(grid.z[chosen].to(device), grid.c[chosen].to(device), noise_mode='const')
                 drawn.append(images.to_uint8(pictures))
         except MemoryError:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
-from stylegan2_mspe import (checkpoint, distributed, loading, memory, run_folder, snapshot_metrics, snapshots,
-                            training_parts)
+from stylegan2_mspe import (checkpoint, distributed, loading, run_folder, shortage, snapshot_metrics,
+                            snapshots, training_parts)
 from stylegan2_mspe.metrics import task
 from stylegan2_mspe.steps import training_step
 from stylegan2_mspe.tick_end import end_tick
@@ -46,7 +46,7 @@ def train(training: Training, run_dir: str | None, *, say: Callable[[str], None]
         done = progress.nimg >= config.kimg * 1000
         while not done:
             shares = next(pictures)
-            with memory.explained(*memory.of_step(config), training.device):
+            with shortage.explained(*shortage.of_step(config), training.device):
                 training_step(training, *shares, ticks.stopwatch)
             watch(progress.nimg)
             done = progress.nimg >= config.kimg * 1000

@@ -7,7 +7,7 @@ import dataclasses
 
 import torch
 
-from stylegan2_mspe import (ada, allocator, chance, checkpoint, distributed, memory, networks, snapshots,
+from stylegan2_mspe import (ada, allocator, chance, checkpoint, distributed, networks, shortage, snapshots,
                             transfer)
 from stylegan2_mspe.config import TrainingConfig, discriminator_kwargs, generator_kwargs
 from stylegan2_mspe.dataset import construct_dataset
@@ -57,7 +57,7 @@ def build(config: TrainingConfig, state: dict | None = None) -> Training:
     conv2d_gradfix.enabled = grid_sample_gradfix.enabled = True
     chance.seed_all(config.seed)
     dataset = construct_dataset(**config.training_set_kwargs)
-    with memory.explained(*memory.of_networks(config), device):
+    with shortage.explained(*shortage.of_networks(config), device):
         models = make_models(config, device)
     G, D = models['G'], models['D']
     pipe = ada.make_pipe(config, device)

@@ -14,7 +14,7 @@ from typing import NoReturn, TextIO, TypeVar
 import click
 from click.core import ParameterSource
 
-from stylegan2_mspe.memory import is_shortage
+from stylegan2_mspe.shortage import is_shortage
 from tools.option_types import DetectorType, ListType
 
 T = TypeVar('T')

@@ -75,7 +75,7 @@ def main(targets, network, fit, as_is, shift, zoom, wrap, loss_name, detector, r
     find = tuple(name for name, value in (('shift', shift), ('zoom', zoom)) if value == 'auto')
     check_options(as_is, loss_name, init, find, wishes['space'])
     from stylegan2_mspe.inversion import inverting, projection
-    from stylegan2_mspe.memory import explained
+    from stylegan2_mspe.shortage import explained
     from stylegan2_mspe.rendering import class_labels
 
     G, D = open_pair(network, device)

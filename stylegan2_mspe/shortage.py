@@ -35,11 +35,11 @@ def _sizes(device: 'torch.device') -> str:
     import psutil
     import torch
 
-    if device.type == 'cuda':
-        free, total = torch.cuda.mem_get_info(device)
-    else:
-        free, total = psutil.virtual_memory().available, psutil.virtual_memory().total
-    return f' ({total / 1e9:.3g} GB, of which {free / 1e9:.3g} GB are free now)'
+    from stylegan2_mspe.free_memory import free, in_gigabytes
+
+    on_gpu = device.type == 'cuda'
+    total = torch.cuda.mem_get_info(device)[1] if on_gpu else psutil.virtual_memory().total
+    return f' ({in_gigabytes(total)}, of which {in_gigabytes(free(device))} are free now)'
 
 
 def of_networks(config: 'TrainingConfig') -> tuple[str, str]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from stylegan2_mspe import memory, snapshots, training_loop, training_parts
+from stylegan2_mspe import shortage, snapshots, training_loop, training_parts
 from tests import tiny
 
 SHORTAGE = getattr(torch, 'OutOfMemoryError', torch.cuda.OutOfMemoryError)
@@ -27,9 +27,9 @@ def data(tmp_path_factory):
     (ValueError('out of memory'), False),
 ])
 def test_what_counts_as_a_shortage(error, short):
-    assert memory.is_shortage(error) is short
+    assert shortage.is_shortage(error) is short
     with pytest.raises(MemoryError if short else type(error)) as caught:
-        with memory.explained('this', 'that', CPU):
+        with shortage.explained('this', 'that', CPU):
             raise error
     assert not short or str(caught.value).startswith('this did not fit in the memory of cpu (')
 
