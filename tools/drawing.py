@@ -46,8 +46,8 @@ OPTIONS = {
                            help='What is beyond the canvas: zeros, or the world going on, so that the '
                            'picture has no border effect  [default: as the network was trained]'),
     'precision': click.option('--precision', type=click.Choice(['fp32', 'fp16', 'bf16', 'fp64']),
-                              default='fp32', show_default=True, help='What to compute in; fp16 and bf16 '
-                              'concern the levels trained in half precision'),
+                              default='fp32', show_default=True, help='What to compute in; of a GAN, fp16 '
+                              'and bf16 concern the levels trained in half precision'),
     'device': click.option('--device', type=click.Choice(['auto', 'cpu', 'cuda']), default='auto',
                            show_default=True, help='Where to compute'),
 }
