@@ -14,7 +14,7 @@ import numpy as np
 
 from stylegan2_mspe import digits
 from stylegan2_mspe.archive import open_archive
-from stylegan2_mspe.picture import decode_picture, describe, is_picture_name
+from stylegan2_mspe.picture_file import decode_picture, describe, is_picture_name
 
 DEMO = 'demo'
 LABELS_FILE = 'dataset.json'

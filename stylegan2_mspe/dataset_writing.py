@@ -21,7 +21,7 @@ import numpy as np
 from stylegan2_mspe.dataset import LABELS_FILE
 from stylegan2_mspe.files import atomic_folder, atomic_write
 from stylegan2_mspe.fit import Fit
-from stylegan2_mspe.picture import decode_picture, describe, encode_png
+from stylegan2_mspe.picture_file import decode_picture, describe, encode_png
 from stylegan2_mspe.sources import Item, Source
 
 CHUNK_ITEMS, CHUNK_BYTES = 64, 1 << 18  # of one task for a process: enough to pay for its way there and back

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from stylegan2_mspe.files import atomic_write, sync_folder
-from stylegan2_mspe.picture import COLOUR_TYPES, PNG_END, png_chunk, png_header
+from stylegan2_mspe.picture_file import COLOUR_TYPES, PNG_END, png_chunk, png_header
 
 LEVEL = 3                       # of zlib's 9: a fiftieth of the time that drawing takes
 LONGEST_CHUNK = 1 << 24         # bytes of compressed rows

@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from stylegan2_mspe.files import atomic_write
+from stylegan2_mspe.picture_file import MODES
 
-MODES = {1: 'L', 3: 'RGB', 4: 'RGBA'}
 INK, PAPER = (40, 40, 40), (255, 255, 255)
 READABLE = 128               # a picture in a labelled grid is enlarged by a whole number to about this height
 COMPRESSION = 4              # of zlib's 9: a third of the time of 6, which is Pillow's, for 3 % larger files

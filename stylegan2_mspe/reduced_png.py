@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from stylegan2_mspe.growing_png import LEFT, UP
-from stylegan2_mspe.picture import COLOUR_TYPES, MODES
+from stylegan2_mspe.picture_file import COLOUR_TYPES, MODES
 
 BLOCK = 1 << 20                 # bytes of rows that are held at a time, or as many as one row is made of
 

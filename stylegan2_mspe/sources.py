@@ -13,7 +13,7 @@ import numpy as np
 from stylegan2_mspe import cifar, digits, idx
 from stylegan2_mspe.archive import open_archive
 from stylegan2_mspe.dataset import LABELS_FILE, labels_of_json
-from stylegan2_mspe.picture import is_picture_name
+from stylegan2_mspe.picture_file import is_picture_name
 
 COLOR_MNIST = 'color-mnist:'
 READABLE = (f'a folder of pictures, a .zip of them, a *_lmdb folder, {cifar.ARCHIVE}, '

@@ -15,7 +15,7 @@ from PIL import Image
 
 from stylegan2_mspe.dataset import (CLASSES, DemoDataset, ImageFolderDataset, construct_dataset,
                                     dataset_kwargs, open_dataset)
-from stylegan2_mspe.picture import decode_picture, encode_png
+from stylegan2_mspe.picture_file import decode_picture, encode_png
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 

@@ -16,11 +16,11 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from stylegan2_mspe import archive, picture
+from stylegan2_mspe import archive, picture_file
 from stylegan2_mspe.archive import leads_outside, open_archive
 from stylegan2_mspe.dataset_writing import convert
 from stylegan2_mspe.dataset import ImageFolderDataset
-from stylegan2_mspe.picture import decode_picture
+from stylegan2_mspe.picture_file import decode_picture
 from stylegan2_mspe.sources import open_source
 from tools import dataset_tool
 
@@ -135,7 +135,7 @@ def test_pictures_of_more_than_2_28_pixels(tmp_path):
         ihdr = struct.pack('>I', 13) + b'IHDR' + chunk + struct.pack('>I', zlib.crc32(b'IHDR' + chunk))
         return b'\x89PNG\r\n\x1a\n' + ihdr + png()[33:]
 
-    assert picture.MAX_PIXELS == 2 ** 28
+    assert picture_file.MAX_PIXELS == 2 ** 28
     path = write_zip(tmp_path / 'a.zip', {'0.png': header(2 ** 14 + 1, 2 ** 14)})
     sentence = refused(path, tmp_path)
     assert sentence == (f'0.png in {path}: found a picture of more than 268435456 pixels, '

@@ -87,7 +87,7 @@ def main(data, network, times, count, shift, box, size, wrap, sampler, steps, et
 def read_pictures(data, count, unet, canvas):
     """(names, pictures uint8 [C, H, W]) of the first `count`, of the canvas's size and the U-Net's channels.
     """
-    from stylegan2_mspe.picture import describe
+    from stylegan2_mspe.picture_file import describe
 
     size = (unet.img_resolution,) * 2 if canvas is None else (canvas.height, canvas.width)
     expected = (*size, unet.img_channels)
@@ -105,7 +105,7 @@ def decoded(data, count):
     """Names and pictures uint8 [H, W, C] of the first `count` files, or of the built-in data."""
     from stylegan2_mspe import dataset, digits
     from stylegan2_mspe.archive import open_archive
-    from stylegan2_mspe.picture import decode_picture, is_picture_name
+    from stylegan2_mspe.picture_file import decode_picture, is_picture_name
 
     if data == dataset.DEMO:
         return [(f'{data}{index:04d}', digits.demo_picture(index)) for index in range(count)]

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from stylegan2_mspe.fit import Fit
-from stylegan2_mspe.picture import MODES, decode_picture, describe
+from stylegan2_mspe.picture_file import MODES, decode_picture, describe
 
 FITS = ('crop', 'pad', 'as-is')
 SMALLEST = 4            # pixels a side
