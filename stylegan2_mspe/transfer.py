@@ -7,9 +7,9 @@ import torch
 from torch.nn.functional import interpolate
 
 from stylegan2_mspe import legacy
+from stylegan2_mspe.similarity import LUMA
 
 PICTURES = 16           # latents of which the first pictures are compared
-LUMA = (.299, .587, .114)
 NAMES_SHOWN = 4         # in a row of the table
 
 
