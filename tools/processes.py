@@ -74,8 +74,11 @@ def _behave(first: bool) -> None:
         warnings.formatwarning = cli.one_line_warning
         cli.end_in_order()
     else:
+        from torch_utils import custom_ops
+
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         warnings.simplefilter('ignore')
+        custom_ops.verbosity = 'none'       # it waits for the first one's kernels, or loads them
 
 
 def _failure(error: BaseException, world, distributed):

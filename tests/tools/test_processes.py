@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import warnings
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ import torch
 from stylegan2_mspe import checkpoint, distributed, run_folder
 from tests import tiny, together
 from tools import processes, train
+from torch_utils import custom_ops
 
 
 @pytest.fixture(scope='module')
@@ -37,6 +39,14 @@ def test_one_that_ends_early_ends_the_other(capfd, kind, sentence):
     err = capfd.readouterr().err
     assert caught.value.code == 1 and re.match(sentence, err), err
     assert err.count('Error: ') == 1 and ('Traceback' in err) == (kind == 'mistake')
+
+
+def test_only_the_first_speaks_of_compiling_kernels(monkeypatch):
+    monkeypatch.setattr(custom_ops, 'verbosity', 'brief')
+    monkeypatch.setattr(signal, 'signal', lambda *_: None)
+    with warnings.catch_warnings():
+        processes._behave(first=False)
+    assert custom_ops.verbosity == 'none'
 
 
 OPTIONS = ['--cfg=mspe-small', '--cbase=128', '--cmax=8', '--batch=8', '--batch-gpu=4', '--tick=.016',
