@@ -28,7 +28,7 @@ TIMES = (100, 200, 300, 400, 500, 600, 700, 800, 900)   # steps of noise
 FEW = dict(sampler='ddim', eta=1.)      # with strided steps, for the numbers
 FULL = dict(sampler='ancestral')        # with all of them, for the sheet
 STEPS = 100                             # of the former, at most
-SEEDS = 100                             # samples that a network is judged by
+SEEDS, JUDGED = 100, 250                # samples that a network is judged by, and their strided steps
 BATCH = 50                              # pictures at a time
 SHOWN = 4                               # digits in the sheet
 LEAST_INK = 1                           # white pixels; the darkest digits have six
@@ -131,10 +131,9 @@ def share(marks: torch.Tensor) -> float:
     return float(marks.double().mean())
 
 
-def judge(saved: Saved, classifier: DigitClassifier, steps: int = STEPS,
-          progress: Progress = iter) -> Legibility:
+def judge(saved: Saved, classifier: DigitClassifier, progress: Progress = iter) -> Legibility:
     """Whether the network's own digits, where it has learnt to draw them, can be read."""
-    found, steps = [], min(steps, saved.diffusion.steps)
+    found, steps = [], min(JUDGED, saved.diffusion.steps)
     for start in range(0, SEEDS, BATCH):
         seeds = range(start, min(start + BATCH, SEEDS))
         pictures = sampling.sample(saved.unet, saved.diffusion, seeds, steps=steps, progress=progress, **FEW)

@@ -22,7 +22,7 @@ def fig9(asked, data, digits, steps):
     networks, found = asked.unets(fig9.ROLES), held_out_digits(data, digits)
     few = [min(steps, t) for t in fig9.TIMES]
     places = fig9.measure(networks, found, steps, counting('Reconstructing', networks, digits, few))
-    qualities = judge(asked, networks, steps)
+    qualities = judge(asked, networks)
     shown = fig9.sources(found)[:fig9.SHOWN]
     ways = fig9.ways_back(networks, shown, counting('Sheet', networks, len(shown), fig9.TIMES), **fig9.FULL)
     return Report(dict(data=found.source, places=[dataclasses.asdict(each) for each in places]),
@@ -43,18 +43,18 @@ def fig_e(asked, data, digits):
     pictures = fig9.sources(found)
     ways = fig9.ways_back(networks, pictures, counting('Reconstructing', networks, digits, fig9.TIMES),
                           **fig9.FULL)
-    places, qualities = fig9.places_of(pictures, ways), judge(asked, networks, fig9.STEPS)
+    places, qualities = fig9.places_of(pictures, ways), judge(asked, networks)
     return Report(dict(data=found.source, places=[dataclasses.asdict(each) for each in places]),
                   {'': fig9.sheet(pictures, ways)}, fig9.table(places), fig9.claims(places, qualities),
                   qualities)
 
 
-def judge(asked, networks, steps):
+def judge(asked, networks):
     """{label: whether the network's own digits can be read}"""
     from ddpm_mspe.experiments import fig9
 
-    progress = counting('Sampling', networks, fig9.SEEDS, [steps])
-    return {label: fig9.judge(saved, asked.classifier, steps, progress) for label, saved in networks.items()}
+    progress = counting('Sampling', networks, fig9.SEEDS, [fig9.JUDGED])
+    return {label: fig9.judge(saved, asked.classifier, progress) for label, saved in networks.items()}
 
 
 def counting(label, networks, pictures, steps):
