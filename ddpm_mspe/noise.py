@@ -23,8 +23,8 @@ def noise_of(seeds: Sequence[int], channels: int, canvas: Canvas | Sequence[Canv
     x = torch.stack([_cells(each.x) for each in where])
     if len(canvases) == 1:
         y, x = y[0], x[0]
-    y, x, seeds = y.to(device), x.to(device), torch.tensor(list(seeds), dtype=torch.int64, device=device)
-    return lambda t: torch.cat([anchored(seeds, t * channels + channel, y, x)
+    seeds = torch.tensor(list(seeds), dtype=torch.int64, device=device)
+    return lambda t: torch.cat([anchored(seeds, t * channels + channel, y, x, device=device)
                                 for channel in range(channels)], dim=1)
 
 

@@ -84,6 +84,17 @@ def test_a_step_waits_for_nothing(data, monkeypatch):
             assert device.waits == 0, number
 
 
+@pytest.mark.parametrize('noise_mode', ['const', 'random', 'anchored'])
+def test_a_picture_waits_for_nothing(noise_mode, monkeypatch):
+    with other_device(monkeypatch) as device:
+        G = rendering.prepare(make_generator(), DEVICE)
+        ws = rendering.seed_ws(G, range(2))
+        device.waits = 0
+        for place in PLACES:
+            rendering.render(G, ws, place, noise_mode, 3)
+        assert device.waits == 0
+
+
 @pytest.mark.parametrize('pe, border', [('mspe', 'zero'), ('none', 'plane')])
 def test_what_is_drawn_is_what_the_cpu_draws(pe, border, monkeypatch):
     monkeypatch.setattr(native, 'enabled', False)

@@ -17,16 +17,18 @@ Periods = tuple[int | None, int | None]
 
 
 def anchored(seed: int | torch.Tensor, layer: int, y: torch.Tensor, x: torch.Tensor,
-             periods: Periods = (None, None), dtype: torch.dtype = torch.float32) -> torch.Tensor:
+             periods: Periods = (None, None), dtype: torch.dtype = torch.float32,
+             device: torch.device | str | None = None) -> torch.Tensor:
     """Standard normal noise [N or 1, 1, H, W] at the positions y and x, counted in cells of a level.
 
     seed: a whole number, or one for each sample, int64 [N]. layer: any whole number; other layers have other
     noise. y [H] or [N, H], x [W] or [N, W]: level coordinates (`Canvas.coordinates`), of any sign; between
     whole cells the noise of the four around is interpolated bilinearly and brought back to unit variance.
-    periods (rows, columns): after how many cells the world begins again, None = never. Computed in float64
-    on the device of y from hash bits that are equal everywhere, and rounded once to `dtype`.
+    periods (rows, columns): after how many cells the world begins again, None = never. device: of the noise,
+    by default that of y; nobody waits for a GPU if positions are on the CPU. Computed there in float64, from
+    hash bits that are equal everywhere, and rounded once to `dtype`.
     """
-    seeds = torch.as_tensor(seed, dtype=torch.int64, device=y.device).reshape(-1)
+    seeds = torch.as_tensor(seed, dtype=torch.int64, device=device or y.device).reshape(-1)
     if y.ndim == 1 and x.ndim == 1:
         return _field(seeds, layer, y, x, periods).to(dtype)[:, None]
     count = max(len(seeds), *(vector.shape[0] for vector in (y, x) if vector.ndim == 2))
@@ -39,8 +41,9 @@ def anchored(seed: int | torch.Tensor, layer: int, y: torch.Tensor, x: torch.Ten
 def _field(seeds: torch.Tensor, layer: int, y: torch.Tensor, x: torch.Tensor,
            periods: Periods) -> torch.Tensor:
     """Noise [N, H, W] (float64) of seeds [N] at y [H] and x [W]."""
-    rows, near_y, far_y, weights_y = _around(y, periods[0])
-    cols, near_x, far_x, weights_x = _around(x, periods[1])
+    (rows, near_y, far_y, weights_y), (cols, near_x, far_x, weights_x) = (
+        [each if each is None else each.to(seeds.device) for each in _around(positions, period)]
+        for positions, period in zip((y, x), periods))
     noise = normal(hashes(seeds, layer, rows, cols))
     if weights_y is not None:
         near, far = weights_y[:, :, None]

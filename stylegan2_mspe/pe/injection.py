@@ -110,7 +110,7 @@ def noise(place: Place, seed: int | torch.Tensor, layer: int, shape: tuple[int, 
         trained = None if of_levels else _canvases(place, 0)[0].resolution
         y, x, wraps = coordinates(place, resolution, trained)
     periods = tuple(resolution if wrap else None for wrap in wraps)
-    return anchored(seed, layer, y.to(device), x.to(device), periods, dtype)
+    return anchored(seed, layer, y, x, periods, dtype, device)
 
 
 def check_options(name: str, channels: int, options: dict) -> None:
