@@ -6,6 +6,7 @@ is smooth in both; where an axis wraps, world positions are reduced by `remainde
 """
 
 import dataclasses
+import functools
 
 import torch
 
@@ -93,7 +94,12 @@ class Place:
             borders += [int(origin), length - self.resolution - int(origin)]
         canvas = Canvas.identity(self.resolution).extended(*borders)
         return [canvas.zoomed(zoom, *self.origin).shifted(dy, dx, wrap=self.wraps)
-                for (dy, dx), (zoom,) in zip(self.shift.tolist(), self.zoom.tolist())]
+                for (dy, dx), (zoom,) in zip(*self._numbers)]
+
+    @functools.cached_property
+    def _numbers(self) -> tuple[list, list]:
+        """Shifts and zooms, for which a GPU is waited once, and not at every step at a place that stays."""
+        return self.shift.tolist(), self.zoom.tolist()
 
     def canvas(self) -> Canvas | list[Canvas] | None:
         """The same for a network: one canvas where all are alike, so that their encodings are shared, and
