@@ -53,7 +53,7 @@ def test_it_refuses_what_a_gpu_refuses(monkeypatch):
 
 @pytest.mark.parametrize('changes', [
     dict(aug='ada', augpipe='bgcfnc', augment_p=.7, ada_kimg=1., border='plane', random_shift=True),
-    dict(pe='none', random_resize=(12, 24), random_margin=.5)])
+    pytest.param(dict(pe='none', random_resize=(12, 24), random_margin=.5), marks=pytest.mark.slow)])
 def test_a_training_ends_with_the_weights_of_the_cpu(changes, data, tmp_path, monkeypatch):
     monkeypatch.setattr(native, 'enabled', False)
     made = tiny.config(data, g_fp16_res=0, d_fp16_res=0, kimg=.016, **changes)
@@ -95,7 +95,8 @@ def test_a_picture_waits_for_nothing(noise_mode, monkeypatch):
         assert device.waits == 0
 
 
-@pytest.mark.parametrize('pe, border', [('mspe', 'zero'), ('none', 'plane')])
+@pytest.mark.parametrize('pe, border', [
+    ('mspe', 'plane'), pytest.param('none', 'zero', marks=pytest.mark.slow)])
 def test_what_is_drawn_is_what_the_cpu_draws(pe, border, monkeypatch):
     monkeypatch.setattr(native, 'enabled', False)
     G = make_generator(pe=pe)
@@ -140,7 +141,7 @@ def test_the_diffusion_model_draws_what_it_draws_on_the_cpu(monkeypatch):
 
 
 @pytest.mark.parametrize('name', ['fid5k', 'pr5k3', 'is5k', 'ppl_zfull', 'fid5k@24x16', 'acc_mnist',
-                                  'eqt5k_frac', 'noise_std'])
+                                  'eqt5k_frac'])
 def test_metrics_are_those_of_the_cpu(name, data, monkeypatch, tmp_path):
     monkeypatch.setattr(native, 'enabled', False)
     monkeypatch.setenv('MSPE_DETECTORS', str(scripted.folder()))
@@ -156,7 +157,8 @@ def test_metrics_are_those_of_the_cpu(name, data, monkeypatch, tmp_path):
     assert found == pytest.approx(expected, rel=1e-2, abs=1e-3)
 
 
-@pytest.mark.parametrize('loss, find', [('disc', ()), ('pyramid', ('shift', 'zoom'))])
+@pytest.mark.parametrize('loss, find', [
+    ('disc', ()), pytest.param('pyramid', ('shift', 'zoom'), marks=pytest.mark.slow)])
 def test_projections_mix_nothing(loss, find, monkeypatch):
     stage = search.Stage(places=1, latents=3, starts=2, steps=2, widths=(1 / 8,))
     monkeypatch.setattr(search, 'STAGES', (stage,))
