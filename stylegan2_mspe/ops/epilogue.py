@@ -24,7 +24,8 @@ def epilogue(x: torch.Tensor, scale: torch.Tensor | None = None, noise: torch.Te
     """
     # Kernels read as much as these shapes have.
     assert scale is None or scale.shape == x.shape[:2], (scale.shape, x.shape)
-    assert noise is None or noise.shape in ((len(x), 1, *x.shape[2:]), (1, 1, *x.shape[2:])), noise.shape
+    assert noise is None or noise.shape in ((len(x), 1, *x.shape[2:]), (1, 1, *x.shape[2:])), \
+        (noise.shape, x.shape)
     halves = (None, None) if encoding is None else (encoding.rows, encoding.cols)
     tensors = [x, scale, noise, bias, gamma, *halves]
     config = (encoding is None or encoding.rows_first, slope, gain, clamp)
