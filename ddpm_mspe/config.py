@@ -26,7 +26,7 @@ class Preset(NamedTuple):
 
 # The paper's (C.2; width, depth and what it leaves open are Ho et al.'s of CIFAR), and one for two CPU cores:
 # most of its work is at 32x32 and below. With the paper's loss that one had learnt nothing of t > 600 after
-# 30,000 steps; with the last two columns it has after 2,000.
+# 14,000 steps; with the last two columns it has after 2,000.
 PRESETS = {
     # name                kimg bat   ch  multipliers   blocks        grp drop  lr    ema  ramp snap
     'ddpm64':       Preset(9600, 16, 128, (1, 2, 2, 2), (2, 2, 2, 2), 32, .1, 2e-4, 110, .05, 50),
