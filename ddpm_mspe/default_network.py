@@ -28,6 +28,6 @@ def default_network(runs: str = RUNS) -> str:
 
 
 def bundled_role(role: str) -> str | None:
-    """The path of the network in the box that has this role, or None where there is none yet."""
+    """The path of the network in the box that has this role, or None where it is not there."""
     path = BUNDLED / ROLES[role]
     return str(path) if path.is_file() else None
