@@ -13,8 +13,8 @@ class Stopped(ValueError):
 
 
 def end_tick(ticks: Ticks, trouble: Trouble, tensors: dict[str, Iterable[torch.Tensor]], *, due: bool,
-             stop_on_nan: bool, save: Callable[[], None], say: Callable[[str], None], augment: float = 0.,
-             variety: float | None = None) -> None:
+             stop_on_nan: bool, save: Callable[[], None], say: Callable[[str], None],
+             augment: float | None = None, variety: float | None = None) -> None:
     """Closes a tick that has been stopped, and begins the next.
 
     tensors: what has to be finite, by what to call it. due, save: a snapshot, which is also written where the

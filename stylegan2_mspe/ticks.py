@@ -86,8 +86,12 @@ class Ticks:
         self.collected = {name: dict(field) for name, field in fields.items() if field['num']}
         self.latest.update(self.collected)
 
-    def close(self, augment: float = 0., variety: float | None = None) -> None:
-        """Prints and writes the tick that was stopped. variety: where it was measured in this one."""
+    def close(self, augment: float | None = None, variety: float | None = None) -> None:
+        """Prints and writes the tick that was stopped.
+
+        augment: the strength of the augmentation, where there can be any. variety: where it was measured in
+        this tick.
+        """
         progress = self.progress
         if variety is not None:
             self.latest['Progress/variety'] = dict(num=1, mean=variety, std=0.)
@@ -97,13 +101,14 @@ class Ticks:
         progress.tick += 1
         progress.tick_nimg = progress.nimg
 
-    def _write(self, augment: float) -> None:
+    def _write(self, augment: float | None) -> None:
         progress, now = self.progress, self.tick_end
         kimg = progress.nimg / 1e3
         tick_sec = now - self.tick_start
         tick_kimg = (progress.nimg - progress.tick_nimg) / 1e3
         values = {
-            'Progress/tick': progress.tick, 'Progress/kimg': kimg, 'Progress/augment': augment,
+            'Progress/tick': progress.tick, 'Progress/kimg': kimg,
+            **({} if augment is None else {'Progress/augment': augment}),
             'Timing/total_sec': progress.seconds, 'Timing/sec_per_tick': tick_sec,
             'Timing/sec_per_kimg': tick_sec / tick_kimg, 'Timing/maintenance_sec': self.maintenance,
             'Timing/total_hours': progress.seconds / 3600, 'Timing/total_days': progress.seconds / 86400,
@@ -139,13 +144,17 @@ class Ticks:
 
 
 def status_line(values: dict) -> str:
-    """One tick as StyleGAN2-ADA's users read it; `values` by their names in stats.jsonl after the slash."""
+    """One tick as StyleGAN2-ADA's users read it; `values` by their names in stats.jsonl after the slash.
+
+    Without a value of `augment` the line ends before it.
+    """
+    augment = [f'augment {values["augment"]:.3f}'] if 'augment' in values else []
     return ' '.join([
         f'tick {values["tick"]:<5d}', f'kimg {values["kimg"]:<8.1f}',
         f'time {format_time(values["total_sec"]):<12s}',
         f'sec/tick {values["sec_per_tick"]:<7.1f}', f'sec/kimg {values["sec_per_kimg"]:<7.2f}',
         f'maintenance {values["maintenance_sec"]:<6.1f}', f'cpumem {values["cpu_mem_gb"]:<6.2f}',
-        f'gpumem {values["peak_gpu_mem_gb"]:<6.2f}', f'augment {values["augment"]:.3f}'])
+        f'gpumem {values["peak_gpu_mem_gb"]:<6.2f}', *augment]).rstrip()
 
 
 def _tensorboard(run_dir: str):

@@ -41,8 +41,9 @@ def test_when_a_tick_is_due(tmp_path):
 
 
 def test_status_line():
-    line = status_line(dict(tick=3, kimg=12.34, total_sec=3723, sec_per_tick=61.26, sec_per_kimg=15.318,
-                            maintenance_sec=2.04, cpu_mem_gb=1.234, peak_gpu_mem_gb=0, augment=0.05))
-    assert ' '.join(line.split()) == (
-        'tick 3 kimg 12.3 time 1h 02m 03s sec/tick 61.3 sec/kimg 15.32 maintenance 2.0 cpumem 1.23 '
-        'gpumem 0.00 augment 0.050')
+    values = dict(tick=3, kimg=12.34, total_sec=3723, sec_per_tick=61.26, sec_per_kimg=15.318,
+                  maintenance_sec=2.04, cpu_mem_gb=1.234, peak_gpu_mem_gb=0)
+    expected = ('tick 3 kimg 12.3 time 1h 02m 03s sec/tick 61.3 sec/kimg 15.32 maintenance 2.0 cpumem 1.23 '
+                'gpumem 0.00')
+    assert ' '.join(status_line(values).split()) == expected
+    assert ' '.join(status_line(dict(values, augment=0.05)).split()) == f'{expected} augment 0.050'
