@@ -343,7 +343,6 @@ class ToRGBLayer(torch.nn.Module):
     def __init__(self, in_channels, out_channels, w_dim, kernel_size=1, conv_clamp=None, channels_last=False):
         super().__init__()
         self.conv_clamp = conv_clamp
-        self.padding = kernel_size // 2
         self.weight_gain = float(1 / np.sqrt(in_channels * kernel_size ** 2))
         self.affine = FullyConnectedLayer(w_dim, in_channels, bias_init=1)
         self.weight = torch.nn.Parameter(torch.randn([out_channels, in_channels, kernel_size, kernel_size]))
@@ -351,7 +350,7 @@ class ToRGBLayer(torch.nn.Module):
 
     def forward(self, x, w, fused_modconv=True):
         styles = self.affine(w) * self.weight_gain
-        x = modulated_conv2d(x, self.weight, styles, padding=self.padding, demodulate=False,
+        x = modulated_conv2d(x, self.weight, styles, padding=self.weight.shape[2] // 2, demodulate=False,
                              fused_modconv=fused_modconv)
         return bias_act.bias_act(x, self.bias.to(x.dtype), clamp=self.conv_clamp)
 
@@ -363,6 +362,8 @@ class SynthesisBlock(torch.nn.Module):
     `pe` and `pe_kwargs` name a registered plan and the options of its encodings, `img_resolution` the trained
     size that positions refer to.
     """
+
+    half_dtype = encoding = None    # of a block that StyleGAN2-ADA pickled
 
     def __init__(self, in_channels, out_channels, w_dim, resolution, img_channels, is_last,
                  architecture='skip', resample_filter=[1, 3, 3, 1], conv_clamp=None, use_fp16=False,
@@ -535,6 +536,12 @@ class SynthesisNetwork(torch.nn.Module):
             setattr(self, f'b{resolution}', block)
             inputs = outputs
 
+    def __setstate__(self, state):
+        """A network that StyleGAN2-ADA pickled, opened by pickle itself, knows nothing of positions."""
+        super().__setstate__({'pe': 'none', 'border': 'zero', **state})
+        for resolution in self.block_resolutions:
+            vars(getattr(self, f'b{resolution}')).setdefault('img_resolution', self.img_resolution)
+
     def forward(self, ws, canvas=None, **block_kwargs):
         misc.assert_shape(ws, [None, self.num_ws, self.w_dim])
         ws = ws.to(self.b4.conv1.weight.dtype)
@@ -602,6 +609,8 @@ class Generator(torch.nn.Module):
 @persistence.persistent_class
 class DiscriminatorBlock(torch.nn.Module):
     """One scale of the discriminator: x [N, in, H, W] -> [N, out, H/2, W/2]; the first takes the picture."""
+
+    half_dtype = None               # of a block that StyleGAN2-ADA pickled
 
     def __init__(self, in_channels, tmp_channels, out_channels, resolution, img_channels, first_layer_idx,
                  architecture='resnet', activation='lrelu', resample_filter=[1, 3, 3, 1], conv_clamp=None,

@@ -2,11 +2,13 @@
 
 A pickled object is `_reconstruct_persistent_obj(meta)` with meta = {type, version, module_src, class_name,
 state}, the format of StyleGAN2-ADA-PyTorch. Its own reader executes `module_src`; this one never does: it
-finds the class among those decorated in this process, or refuses.
+finds the class among those decorated in this process and in the modules HOMES, or refuses.
 """
 
+import contextlib
 import copy
 import functools
+import importlib
 import inspect
 import sys
 from collections.abc import Callable
@@ -15,6 +17,7 @@ from typing import Any
 import dnnlib
 
 VERSION = 6  # of the pickled meta data
+HOMES = ('stylegan2_mspe.networks', 'stylegan2_mspe.augment')   # of the classes in network pickles
 
 _classes: dict[str, dict[tuple[str, str], type]] = {}  # class name → (module name, its source) → class
 _sources: dict[str, str] = {}   # one text per module, so that a pickle of many of its objects holds it once
@@ -117,7 +120,14 @@ def _reconstruct_persistent_obj(meta: dict) -> Any:
 
 
 def _find_class(name: str, source: str) -> type:
-    """The decorated class of this name: from a module with this very source, else the only one there is."""
+    """The decorated class of this name: from a module with this very source, else the only one there is.
+
+    A script that has `pickle.load` open a network file need not have imported the networks.
+    """
+    if name not in _classes:
+        for home in HOMES:
+            with contextlib.suppress(ImportError):
+                importlib.import_module(home)
     candidates = _classes.get(name, {})
     for (_, known_source), cls in reversed(candidates.items()):
         if known_source == source:
