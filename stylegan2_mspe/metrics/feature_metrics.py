@@ -37,7 +37,7 @@ def generated_features(task: MetricTask, dataset: Dataset | None, keep: bool = F
     found = task.shared.get(key)
     if found is None or keep and found.values is None:
         compute = lambda part: detector.features(samples.generated(task, part, dataset))
-        found = collect(samples.in_order(task, request.pictures, compute, 'generated, batches'), keep)
+        found = collect(samples.of_all(task, compute, 'generated, batches'), keep)
         task.shared[key] = found
     return found
 
@@ -68,6 +68,6 @@ def neighbours(task: MetricTask) -> dict[str, float]:
 def score(task: MetricTask) -> dict[str, float]:
     detector, dataset = task.detector(), samples.label_source(task)
     compute = lambda part: detector.probabilities(samples.generated(task, part, dataset))
-    found = torch.cat(list(samples.in_order(task, task.request.pictures, compute, 'generated, batches')))
+    found = torch.cat(list(samples.of_all(task, compute, 'generated, batches')))
     mean, deviation = inception_score(found.numpy())
     return dict(_mean=mean, _std=deviation)

@@ -85,8 +85,7 @@ def path_length(task: MetricTask, space: str, whole: bool, crop: bool) -> dict[s
                      for ws in ends_of_steps(task, part, space, whole, dataset))
         return (near - far).square().flatten(1).mean(dim=1) / STEP ** 2
 
-    compute = lambda some: samples.in_parts(task, some, distances)
-    found = torch.cat(list(samples.in_order(task, task.request.pictures, compute, 'pairs, batches')))
+    found = torch.cat(list(samples.of_all(task, distances, 'pairs, batches')))
     return {'': mean_without_tails(found.double().numpy())}
 
 

@@ -29,6 +29,19 @@ def _whole(count: int) -> int:
     return -(-count // together) * together
 
 
+def of_all(task: MetricTask, compute: Callable[[range], torch.Tensor], what: str) -> Iterator[torch.Tensor]:
+    """compute(samples) -> [n, ...], of all the task's samples in their order, on the CPU, to every process.
+
+    Whatever is computed of pictures is computed here: of as many of them at a time as fit in the memory.
+    what: they are, for the progress. Raises ValueError where not even one fits.
+    """
+    def in_parts(samples):
+        size = task.request.size or (task.G.img_resolution,) * 2
+        batch = rendering.batch_that_fits(task.G, size, f'--metrics={task.request.text}', BATCH)
+        return torch.cat([compute(samples[start:start + batch]) for start in range(0, len(samples), batch)])
+    return in_order(task, task.request.pictures, in_parts, what)
+
+
 def in_order(task: MetricTask, count: int, compute: Callable[[range], torch.Tensor],
              what: str) -> Iterator[torch.Tensor]:
     """compute(samples) -> [n, ...], of all samples 0 … count - 1 in their order, on the CPU.
@@ -71,20 +84,8 @@ def labels(task: MetricTask, samples: range, dataset: Dataset | None) -> torch.T
 
 
 def generated(task: MetricTask, samples: range, dataset: Dataset | None = None) -> torch.Tensor:
-    """Pictures uint8 [n, C, H, W] of these samples on the task's canvas, rounded as `images.to_uint8` does.
-
-    Fewer at a time where memory is short. Raises ValueError where not even one fits.
-    """
-    return in_parts(task, samples, lambda part: images_of(draw(task, part, dataset)))
-
-
-def in_parts(task: MetricTask, samples: range, compute: Callable[[range], torch.Tensor]) -> torch.Tensor:
-    """compute(part) -> [n, ...] of these samples, in parts that fit in the memory. Raises ValueError where
-    not even one sample does.
-    """
-    size = task.request.size or (task.G.img_resolution,) * 2
-    batch = rendering.batch_that_fits(task.G, size, f'--metrics={task.request.text}', BATCH)
-    return torch.cat([compute(samples[start:start + batch]) for start in range(0, len(samples), batch)])
+    """Pictures uint8 [n, C, H, W] of these samples on the task's canvas, rounded as `images.to_uint8` does."""
+    return images_of(draw(task, samples, dataset))
 
 
 @torch.no_grad()

@@ -8,7 +8,7 @@ from stylegan2_mspe import rendering, similarity
 from stylegan2_mspe.metrics import equivariance
 from stylegan2_mspe.metrics.noise_deviation import MAPS, noise_deviation
 from stylegan2_mspe.metrics.registry import register_metric
-from stylegan2_mspe.metrics.samples import BATCH, in_order, in_parts, seeds
+from stylegan2_mspe.metrics.samples import BATCH, of_all, seeds
 from stylegan2_mspe.metrics.task import MetricTask
 
 PARTS = 16                      # of the trained size: shifts of `shift_sim` are 1 to 8 of them
@@ -67,7 +67,5 @@ def noise_std(task: MetricTask) -> dict[str, float]:
 
 
 def _of_each_seed(task: MetricTask, compute: Callable[[list[int]], torch.Tensor], label: str) -> torch.Tensor:
-    """compute(seeds) -> [n, ...] of all the task's samples, in their order; of as many at a time as fit."""
-    def of_some(some):
-        return in_parts(task, some, lambda part: compute(seeds(task, part)))
-    return torch.cat(list(in_order(task, task.request.pictures, of_some, label)))
+    """compute(seeds) -> [n, ...] of all the task's samples, in their order."""
+    return torch.cat(list(of_all(task, lambda part: compute(seeds(task, part)), label)))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from stylegan2_mspe import rendering
-from stylegan2_mspe.metrics import path_length, registry, samples
+from stylegan2_mspe.metrics import path_length, registry
 from stylegan2_mspe.metrics.task import MetricTask
 from tests import drawn, scripted
 
@@ -111,4 +111,3 @@ def test_the_classifier_of_digits_is_no_measure_of_it():
     task = dataclasses.replace(make_task(Flat(), 'ppl2_wend', 4), detectors={'': 'digits'})
     with pytest.raises(ValueError, match='--metrics=ppl2_wend: found the classifier of digits as'):
         task.request.metric.compute(task)
-    assert samples.seeds(task, range(2)) == [0, 1]

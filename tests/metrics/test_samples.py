@@ -55,17 +55,22 @@ def test_a_size_is_that_of_the_canvas():
 
 
 def test_where_memory_is_short_fewer_are_drawn_at_a_time(monkeypatch):
-    task = make_task(drawn.make_generator())
-    whole, counts = samples.generated(task, range(7)), []
-    one = rendering.picture_bytes(task.G, 16, 16)
-    monkeypatch.setattr(free_memory, 'usable', lambda device: 3 * one + 1)
-    draw = samples.draw
-    monkeypatch.setattr(samples, 'draw', lambda task, part, _: counts.append(len(part)) or draw(task, part))
-    drawn.assert_alike(samples.generated(task, range(7)).numpy(), whole.numpy())
-    assert counts == [3, 3, 1]
+    """And fewer looked at: what a detector makes of a picture is as large as the picture."""
+    task, counts = make_task(drawn.make_generator(), 'fid@24x40', pictures=35), []
+
+    def compute(part):
+        counts.append(len(part))
+        return samples.generated(task, part)
+    whole = torch.cat(list(samples.of_all(task, compute, 'pictures')))
+    assert counts == [32, 3]
+    one = rendering.picture_bytes(task.G, 24, 40)
+    monkeypatch.setattr(free_memory, 'usable', lambda device: 15 * one + 1)
+    found = list(samples.of_all(task, compute, 'pictures'))
+    drawn.assert_alike(torch.cat(found).numpy(), whole.numpy())
+    assert counts[2:] == [15, 15, 2, 3] and [len(each) for each in found] == [32, 3]
     monkeypatch.setattr(free_memory, 'usable', lambda device: 10)
-    with pytest.raises(ValueError, match='--metrics=fid: a picture of 16x16 pixels takes'):
-        samples.generated(task, range(7))
+    with pytest.raises(ValueError, match='--metrics=fid@24x40: a picture of 24x40 pixels takes'):
+        next(samples.of_all(task, compute, 'pictures'))
 
 
 def test_pictures_are_rounded_as_files_are():
