@@ -24,9 +24,9 @@ SCORE = 'mean and standard deviation over 10 splits (Salimans et al. 2016)'
 
 def both(task: MetricTask, keep: bool = False) -> tuple[Features, Features]:
     """Features of the real pictures and of the generated; keep: each of them, not their moments only."""
-    dataset = samples.open_reals(task)
-    real = real_features(task, task.detector(), dataset, keep)
-    return real, generated_features(task, dataset, keep)
+    reals = samples.open_reals(task)
+    real = real_features(task, task.detector(), reals, keep)
+    return real, generated_features(task, samples.label_source(task, reals), keep)
 
 
 def generated_features(task: MetricTask, dataset: Dataset | None, keep: bool = False) -> Features:

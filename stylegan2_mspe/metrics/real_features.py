@@ -5,7 +5,6 @@ import json
 import os
 import warnings
 import zipfile
-from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -33,16 +32,15 @@ def chosen(task: MetricTask, dataset: Dataset) -> np.ndarray:
 
 def real_features(task: MetricTask, detector: Detector, dataset: Dataset, keep: bool = False) -> Features:
     """Features of the real pictures, those of an earlier time where they are the same; keep: each of them."""
-    items = chosen(task, dataset)
-    path = None
-    if distributed.is_first():
-        path = cache_path(dataset, task.counted('checksums')(items), detector)
-    found = distributed.share(path and load(path, keep))
+    items, first = chosen(task, dataset), distributed.is_first()
+    pictures = distributed.share(dataset.fingerprint(task.counted('checksums')(items)) if first else None)
+    path = cache_path(dataset.name, pictures, detector)
+    found = distributed.share(load(path, keep) if first else None)
     if found is None:
         found = collect(_features(task, detector, dataset, items), keep)
-        if path:
+        if first:
             save(path, found)
-    task.notes['real_pictures'] = found.count
+    task.notes.update(real_pictures=found.count, real_sha256=pictures)
     return found
 
 
@@ -58,11 +56,11 @@ def _features(task, detector, dataset, items):
 # ----- what is kept -----------------------------------------------------------------------------------------
 
 
-def cache_path(dataset: Dataset, items: Iterable[int], detector: Detector) -> str:
-    """Where the features of these pictures, as this detector sees them, are kept."""
-    key = json.dumps([VERSION, dataset.fingerprint(items), detector.name, detector.sha256, detector.filter])
-    name = f'{dataset.name}-{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz'
-    return dnnlib.make_cache_dir_path('gan-metrics', name)
+def cache_path(name: str, pictures: str, detector: Detector) -> str:
+    """Where the features of the pictures with this fingerprint, as the detector sees them, are kept."""
+    key = json.dumps([VERSION, pictures, detector.name, detector.sha256, detector.filter])
+    file = f'{name}-{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz'
+    return dnnlib.make_cache_dir_path('gan-metrics', file)
 
 
 def load(path: str, keep: bool) -> Features | None:

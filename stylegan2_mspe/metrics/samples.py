@@ -67,24 +67,33 @@ def open_reals(task: MetricTask) -> Dataset:
     return construct_dataset(**kwargs)
 
 
-def label_source(task: MetricTask) -> Dataset | None:
-    """The dataset whose labels a conditional network is asked for; None where there is none, or no need."""
-    return open_reals(task) if task.G.c_dim and task.dataset_kwargs else None
+def label_source(task: MetricTask, reals: Dataset | None = None) -> Dataset | None:
+    """The dataset whose labels a conditional network is asked for; None where none has such, or no need.
+
+    reals: `open_reals`, where they have been opened. Which labels it is asked for is noted on the card.
+    """
+    if not task.G.c_dim:
+        return None
+    if reals is None and task.dataset_kwargs:
+        reals = open_reals(task)
+    fits = reals is not None and reals.label_dim == task.G.c_dim
+    task.notes['labels'] = 'as frequent as in the dataset' if fits else 'all classes alike'
+    return reals if fits else None
 
 
 def labels(task: MetricTask, samples: range, dataset: Dataset | None) -> torch.Tensor:
-    """Labels [n, c_dim] as frequent as they are in the dataset, else all classes alike."""
+    """Labels [n, c_dim] as frequent as they are in the dataset (`label_source`), else all classes alike."""
     if not task.G.c_dim:
         return torch.zeros([len(samples), 0], device=task.device)
     places = [np.random.RandomState([task.seed, index]).random_sample() for index in samples]
-    if dataset is None or dataset.label_dim != task.G.c_dim:
+    if dataset is None:
         return rendering.class_labels(task.G, [int(place * task.G.c_dim) for place in places])
     rows = np.stack([dataset.get_label(int(place * len(dataset))) for place in places])
     return torch.from_numpy(rows).to(task.device)
 
 
 def generated(task: MetricTask, samples: range, dataset: Dataset | None = None) -> torch.Tensor:
-    """Pictures uint8 [n, C, H, W] of these samples on the task's canvas, rounded as `images.to_uint8` does."""
+    """Pictures uint8 [n, C, H, W] of these samples on the task's canvas."""
     return images_of(draw(task, samples, dataset))
 
 

@@ -68,4 +68,6 @@ def noise_std(task: MetricTask) -> dict[str, float]:
 
 def _of_each_seed(task: MetricTask, compute: Callable[[list[int]], torch.Tensor], label: str) -> torch.Tensor:
     """compute(seeds) -> [n, ...] of all the task's samples, in their order."""
+    if task.G.c_dim:
+        task.notes['labels'] = 'the classes in turn'
     return torch.cat(list(of_all(task, lambda part: compute(seeds(task, part)), label)))

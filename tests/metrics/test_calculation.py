@@ -164,6 +164,7 @@ def test_the_card_says_what_a_number_depends_on(G, data, monkeypatch):
     assert list(found.results) == ['fid5k@24x32'] and found.seconds > 0
     sha256 = detectors.open_detector('inception', {}, torch.device('cpu')).sha256
     card = dict(found.card)
+    assert len(card.pop('real_sha256')) == 64
     assert 'Heusel' in card.pop('protocol') and card.pop('detector') == 'inception-2015-12-05.pt'
     assert card == dict(pictures=12, real_pictures=12, seed=3, size='24x32', sha256=sha256,
                         filter="the detector's own")

@@ -61,7 +61,7 @@ def test_the_whole_dataset_as_it_is_or_pictures_it_was_trained_with(G, data):
     np.testing.assert_allclose(full.covariance, np.cov(by_hand(files).T), atol=1e-7)
     task = make_task(G, data, 'fid5k', xflip=True)
     part, _ = find(task, keep=True)
-    assert part.count == 50 and task.notes == dict(real_pictures=50)    # of 80, with flips
+    assert part.count == 50 and task.notes['real_pictures'] == 50       # of 80, with flips
     plain = by_hand(files).reshape(40, 3, 2, 2)
     known = np.concatenate([plain, plain[..., ::-1]]).reshape(80, 12)
     distances = np.abs(part.values.numpy()[:, None] - known).max(axis=2)
@@ -73,7 +73,8 @@ def test_the_whole_dataset_as_it_is_or_pictures_it_was_trained_with(G, data):
 
 def test_they_are_computed_once(G, data, tmp_path, monkeypatch):
     monkeypatch.setattr(feature_statistics, 'ROOM', 0)
-    first, seen = find(make_task(G, data))
+    task = make_task(G, data)
+    first, seen = find(task)
     assert seen == 40
     again, seen = find(make_task(G, data))
     assert seen == 0 and torch.equal(again.covariance, first.covariance) and again.count == 40
@@ -84,19 +85,21 @@ def test_they_are_computed_once(G, data, tmp_path, monkeypatch):
     copied = tmp_path / 'elsewhere' / 'cats'
     copied.parent.mkdir()
     pathlib.Path(data).rename(copied)
-    assert find(make_task(G, str(copied)))[1] == 0  # the same pictures under another path
+    moved = make_task(G, str(copied))
+    assert find(moved)[1] == 0 and moved.notes == task.notes    # the same pictures under another path
 
 
 def test_other_pictures_or_another_detector_are_not_taken_for_them(G, data, monkeypatch):
-    assert find(make_task(G, data))[1] == 40
-    assert find(make_task(G, data, 'fid5k', max_size=12))[1] == 24
+    first, tasks = make_task(G, data), [make_task(G, data, 'fid5k', max_size=12), make_task(G, data)]
+    assert find(first)[1] == 40
+    assert find(tasks[0])[1] == 24
     assert find(make_task(G, data, 'fid_mnist'))[1] == 40
     plain = dataclasses.replace(make_task(G, data), detectors={'': str(scripted.folder() / 'plain.pt')})
-    assert find(plain)[0].mean.shape == (6,)
+    assert find(plain)[0].mean.shape == (6,) and plain.notes == first.notes
     picture = pathlib.Path(data) / '007.png'
     Image.fromarray(np.zeros([16, 16, 3], np.uint8)).save(picture)
-    changed, seen = find(make_task(G, data))
-    assert seen == 40
+    assert find(tasks[1])[1] == 40
+    assert len({each.notes['real_sha256'] for each in (first, *tasks)}) == 3
     monkeypatch.setattr(real_features, 'VERSION', 2)
     assert find(make_task(G, data))[1] == 40
 

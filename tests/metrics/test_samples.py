@@ -91,6 +91,18 @@ def test_labels_are_as_frequent_as_in_the_dataset(tmp_path):
     assert samples.labels(make_task(drawn.make_generator()), range(5), dataset).shape == (5, 0)
 
 
+def test_the_card_says_which_labels_are_asked_for(tmp_path):
+    kwargs = tiny.config(tiny.make_dataset(tmp_path / 'data', count=4, labels=True)).training_set_kwargs
+    kwargs, seen, alike = dict(kwargs, use_labels=True), 'as frequent as in the dataset', 'all classes alike'
+    for c_dim, given, found in ((3, kwargs, seen), (4, kwargs, alike), (3, None, alike), (0, kwargs, None)):
+        task = make_task(drawn.make_generator(c_dim=c_dim), dataset_kwargs=given)
+        dataset = samples.label_source(task)
+        assert task.notes.get('labels') == found and (dataset is not None) == (found == seen)
+        assert samples.labels(task, range(5), dataset).shape == (5, c_dim)
+    reals = construct_dataset(**kwargs)
+    assert samples.label_source(make_task(drawn.make_generator(c_dim=3)), reals) is reals
+
+
 @pytest.mark.parametrize('count', [0, 1, 7, 9, 20])
 def test_what_is_computed_comes_in_order_with_its_progress(count, monkeypatch):
     monkeypatch.setattr(samples, 'BATCH', 3)

@@ -17,9 +17,13 @@ def G():
     return rendering.prepare(make_generator(), 'cpu')
 
 
-def compute(G, name, pictures, seed=0):
-    request = dataclasses.replace(registry.parse(name), pictures=pictures)
-    return request.metric.compute(MetricTask(G=G, request=request, seed=seed))
+def make_task(G, name, pictures, seed=0):
+    return MetricTask(G=G, request=dataclasses.replace(registry.parse(name), pictures=pictures), seed=seed)
+
+
+def compute(*asked, **how):
+    task = make_task(*asked, **how)
+    return task.request.metric.compute(task)
 
 
 @pytest.mark.parametrize('name, whole', [('eqt_int', True), ('eqt_frac', False)])
@@ -64,3 +68,9 @@ def test_noise_deviation_is_the_mean_of_its_seeds(G, monkeypatch):
     wanted = [noise_deviation.noise_deviation(G, rendering.seed_ws(G, [seed]), seed=seed).mean()
               for seed in range(3)]
     assert compute(G, 'noise_std', 3) == {'': pytest.approx(float(torch.stack(wanted).mean()), rel=1e-6)}
+
+
+def test_classes_in_turn_are_on_the_card():
+    task = make_task(rendering.prepare(make_generator(c_dim=3), 'cpu'), 'eqt_int', 2)
+    task.request.metric.compute(task)
+    assert task.notes == dict(labels='the classes in turn')
