@@ -2,15 +2,14 @@
 
 Inside `part`, the numbers of all samples are drawn alike by every process and pass, and each keeps those of
 its own samples; so a batch trains alike however it is divided, and a run that goes on needs no generator's
-state. Inside `each`, they are a function of every sample's own seed, the same on every device. Inside `some`,
-they are rows of what torch's own functions give to more samples. Outside, these are those functions.
+state. Inside `each`, they are a function of every sample's own seed, the same on every device. Outside, these
+are torch's own functions.
 """
 
 import contextlib
 import math
 import random
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -45,17 +44,11 @@ class _Each:
         return anchored.hashes(self.seeds.to(device), self.draws, rows, columns).reshape(size)
 
 
-class _Some(NamedTuple):
-    """Samples of a batch of `count`."""
-    samples: range
-    count: int
-
-
-_part: _Part | _Each | _Some | None = None
+_part: _Part | _Each | None = None
 
 
 @contextlib.contextmanager
-def _drawing(how: _Part | _Each | _Some) -> Iterator[None]:
+def _drawing(how: _Part | _Each) -> Iterator[None]:
     """Inside, the functions below draw so."""
     global _part
     _part = how
@@ -83,13 +76,6 @@ def each(seeds: Sequence[int]) -> contextlib.AbstractContextManager[None]:
     The k-th draw of a sample is another than its first; all have to ask for as many rows as there are seeds.
     """
     return _drawing(_Each(seeds))
-
-
-def some(samples: range, count: int) -> contextlib.AbstractContextManager[None]:
-    """Draws for these samples what torch's own generators have for them in a batch of `count`, and leaves the
-    generators as the whole batch would.
-    """
-    return _drawing(_Some(samples, count))
 
 
 def mixed(*numbers: int) -> int:
@@ -126,10 +112,6 @@ def _rows(draw, size, device='cpu', **kwargs) -> torch.Tensor:
         bits = _part.bits(size, torch.device(device))
         numbers = anchored.normal(bits) if draw is torch.randn else (bits >> 8).double() * 2. ** -24
         return numbers.to(kwargs.get('dtype') or torch.get_default_dtype())
-    if isinstance(_part, _Some):
-        assert size[0] == len(_part.samples), (size, _part)
-        whole = draw([_part.count, *size[1:]], device=device, **kwargs)
-        return whole[_part.samples.start:_part.samples.stop]
     generator = _part.generator(torch.device(device))
     whole = draw([size[0] * _part.count, *size[1:]], generator=generator, device=device, **kwargs)
     return whole if _part.count == 1 else whole[_part.index::_part.count].contiguous()
