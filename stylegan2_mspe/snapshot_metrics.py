@@ -2,9 +2,10 @@
 goes on, those that its newest lacks.
 """
 
+import contextlib
 import copy
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 
@@ -28,13 +29,28 @@ def measure(metrics: Iterable[str], G: torch.nn.Module, config: TrainingConfig, 
         if exact is None:
             exact = copy.deepcopy(G).eval().requires_grad_(False)
             networks.set_precision(exact, torch.float32)
-        result = calculate(exact, metric, dataset_kwargs=config.training_set_kwargs, progress=progress,
-                           shared=shared)
+        with whole_products():
+            result = calculate(exact, metric, dataset_kwargs=config.training_set_kwargs, progress=progress,
+                               shared=shared)
         found.update(result.results)
         if run_dir is not None:
             log.append(run_dir, log.line(result, snapshot_name(kimg), config.num_gpus))
             say(result.sentence())
     return found
+
+
+@contextlib.contextmanager
+def whole_products() -> Iterator[None]:
+    """Inside, a GPU multiplies all bits of float32, whatever --allow-tf32 says of the training."""
+    switches = torch.backends.cuda.matmul, torch.backends.cudnn
+    allowed = [switch.allow_tf32 for switch in switches]
+    try:
+        for switch in switches:
+            switch.allow_tf32 = False
+        yield
+    finally:
+        for switch, before in zip(switches, allowed):
+            switch.allow_tf32 = before
 
 
 def measure_lacking(G: torch.nn.Module, config: TrainingConfig, run_dir: str | None, kimg: int,

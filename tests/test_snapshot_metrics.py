@@ -3,8 +3,9 @@
 import json
 
 import pytest
+import torch
 
-from stylegan2_mspe import checkpoint, training_loop, training_parts
+from stylegan2_mspe import checkpoint, snapshot_metrics, training_loop, training_parts
 from stylegan2_mspe.legacy import load_network_pkl
 from stylegan2_mspe.metrics import log
 from stylegan2_mspe.metrics.calculation import calculate
@@ -70,6 +71,22 @@ def test_the_training_does_not_notice(data, tmp_path, monkeypatch):
         states.append(checkpoint.newest_state(str(folder)))
     assert tiny.differences(states[0]['modules'], states[1]['modules']) == []
     assert (tmp_path / '1' / 'metric-brightness.jsonl').exists()
+
+
+def test_numbers_are_of_whole_products_whatever_the_training_allows(data, tmp_path, monkeypatch):
+    switches, found = (torch.backends.cuda.matmul, torch.backends.cudnn), []
+    before = [switch.allow_tf32 for switch in switches]
+
+    def measured(*asked, **how):
+        found.append([switch.allow_tf32 for switch in switches])
+        return calculate(*asked, **how)
+    monkeypatch.setattr(snapshot_metrics, 'calculate', measured)
+    try:
+        train(data, tmp_path, kimg=1., allow_tf32=True)
+        assert found == [[False, False]] and all(switch.allow_tf32 for switch in switches)
+    finally:
+        for switch, value in zip(switches, before):
+            switch.allow_tf32 = value
 
 
 def test_what_a_kill_left_undone_is_done_when_the_run_goes_on(data, tmp_path, monkeypatch):
