@@ -1,19 +1,13 @@
 """Tables at toy size: what they measure, and what they say of numbers that are given."""
 
-import json
-
 import pytest
-from click.testing import CliRunner
 from PIL import Image
 
 from stylegan2_mspe import detector_file, legacy, quality
-from stylegan2_mspe.experiments import equivariance, table1, table2
+from stylegan2_mspe.experiments import eqt, table1, table2
 from stylegan2_mspe.metrics import available, calculation, registry
 from tests.drawn import make_generator
-from tools import reproduce
-
-GOOD = quality.Quality(10, [0.1] * 10, 0.9, 0.95, 3.32)
-BAD = quality.Quality(10, [1.0] + [0.0] * 9, 0.9, 0.95, 0.0)
+from tests.reproduced import BAD, GOOD, reproduced
 
 
 def rows(**fid):
@@ -64,9 +58,8 @@ def test_table1_pictures():
 
 def test_table2_claims():
     def claims(fid, precision, recall, qualities=None):
-        measured = {'mspe': (fid, precision, recall), 'baseline': (5, 0.7, 0.5)}
-        assert [row.fid for row in table2.measure(measured, lambda scores: scores)] == [fid, 5]
-        return verdicts(table2.claims(table2.measure(measured, lambda scores: scores), qualities))
+        measured = [table2.Row('mspe', fid, precision, recall), table2.Row('baseline', 5, 0.7, 0.5)]
+        return verdicts(table2.claims(measured, qualities))
     assert claims(5.4, 0.66, 0.46) == [True, True]
     assert claims(5.6, 0.64, 0.9) == [False, False]
     assert claims(5.4, 0.9, 0.44) == [True, False]
@@ -83,15 +76,15 @@ def test_table2_draws_and_says_what_it_found():
         table2.plot([])
 
 
-def test_equivariance_claims():
+def test_eqt_claims():
     def claims(whole, fid, qualities=None):
-        plus = equivariance.Row('mspe-plus', whole, 0, 0, 0, fid)
-        return verdicts(equivariance.claims([row, plus], qualities))
-    row = equivariance.Row('mspe', 20, 30.125, 19, 29, 10)
+        plus = eqt.Row('mspe-plus', whole, 0, 0, 0, fid)
+        return verdicts(eqt.claims([row, plus], qualities))
+    row = eqt.Row('mspe', 20, 30.125, 19, 29, 10)
     assert claims(26, 11) == [True, True] and claims(25.9, 11.1) == [False, False]
     assert claims(26, 11, {'mspe': GOOD, 'mspe-plus': BAD}) == [False, None, None]
-    assert verdicts(equivariance.claims([row], None)) == [None, None]
-    assert equivariance.summary([row])[2] == '| mspe | 20.00 | 19.00 | 30.12 | 29.00 | 10 |'
+    assert verdicts(eqt.claims([row], None)) == [None, None]
+    assert eqt.summary([row])[2] == '| mspe | 20.00 | 19.00 | 30.12 | 29.00 | 10 |'
 
 
 # ----- the commands -----------------------------------------------------------------------------------------
@@ -118,12 +111,6 @@ def calculated(monkeypatch, tmp_path):
     monkeypatch.setattr(detector_file, 'at_hand', lambda kind, given=None: bool(given))
     monkeypatch.setattr(available, 'open_detector', lambda kind, given, device: opened.append((kind, given)))
     return asked, opened
-
-
-def reproduced(tmp_path, *command):
-    result = CliRunner().invoke(reproduce.main, [*command, f'--outdir={tmp_path}'], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.output, json.loads((tmp_path / f'{command[0]}.json').read_text())
 
 
 def test_table1_command(calculated, tmp_path):

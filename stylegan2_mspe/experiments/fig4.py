@@ -40,14 +40,14 @@ class Deviation:
                 f'over all pixels, {self.in_patch:.3g} where the digits are')
 
 
-def measure(networks: Mapping[str, torch.nn.Module], seeds: Sequence[int], maps: int | None = None,
+def measure(networks: Mapping[str, torch.nn.Module], seeds: Sequence[int],
             progress: Callable[[Iterable], Iterable] = iter) -> list[Deviation]:
     """Each network's deviations; `progress` wraps each network's loop over the seeds."""
     found = []
     for name, G in networks.items():
         each = []
         for seed in progress(seeds):
-            deviation = noise_deviation(G, rendering.seed_ws(G, [seed]), maps or MAPS, seed)
+            deviation = noise_deviation(G, rendering.seed_ws(G, [seed]), MAPS, seed)
             each.append(deviation.float().cpu().numpy())
         stacked = np.stack(each)
         half = stacked.shape[1] // 2

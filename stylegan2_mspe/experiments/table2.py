@@ -5,9 +5,8 @@ Sajjadi et al. 2018, so that only its order can be compared.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
-import torch
 from PIL import Image
 
 from stylegan2_mspe import plots
@@ -19,21 +18,14 @@ ROLES = ('baseline', 'sspe', 'mspe', 'mspe-resize', 'mspe-plus')
 AS_GOOD = 1.1                   # FID over the baseline's that is asked for here
 AS_OFTEN = 0.05                 # precision and recall below the baseline's, likewise
 
-Scores = Callable[[torch.nn.Module], tuple[float, float, float]]        # FID, precision, recall of G
-
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One network at its trained size."""
+    """One network at its trained size, in the order of the metrics fid and pr3."""
     network: str
     fid: float
     precision: float
     recall: float
-
-
-def measure(networks: Mapping[str, torch.nn.Module], scores: Scores) -> list[Row]:
-    """A row for each network."""
-    return [Row(name, *scores(G)) for name, G in networks.items()]
 
 
 def summary(rows: Sequence[Row]) -> list[str]:

@@ -10,7 +10,7 @@ MAPS = 100                      # noise maps
 
 
 @torch.no_grad()
-def noise_deviation(G: torch.nn.Module, ws: torch.Tensor, maps: int = MAPS, seed: int = 0,
+def noise_deviation(G: torch.nn.Module, ws: torch.Tensor, maps: int, seed: int,
                     batch: int = 25) -> torch.Tensor:
     """Standard deviation of each grey pixel over `maps` random noise maps, float64 [R, R] in levels of 255.
 

@@ -60,7 +60,7 @@ def shift_sim(task: MetricTask) -> dict[str, float]:
 def noise_std(task: MetricTask) -> dict[str, float]:
     """How much of pictures is left to the noise."""
     def deviations(those):
-        means = [noise_deviation(task.G, rendering.seed_ws(task.G, [seed]), seed=seed).mean()
+        means = [noise_deviation(task.G, rendering.seed_ws(task.G, [seed]), MAPS, seed).mean()
                  for seed in those]
         return torch.stack(means)
     return {'': float(_of_each_seed(task, deviations, 'varied, batches').mean())}

@@ -40,4 +40,4 @@ def test_where_there_is_no_noise_nothing_deviates():
     for name, parameter in quiet.named_parameters():
         if name.endswith('noise_strength'):
             parameter.zero_()
-    assert float(noise_deviation(quiet, rendering.seed_ws(quiet, [5]), maps=4).max()) < 1e-3
+    assert float(noise_deviation(quiet, rendering.seed_ws(quiet, [5]), 4, 0).max()) < 1e-3

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from stylegan2_mspe import free_memory, rendering, similarity
-from stylegan2_mspe.metrics import equivariance, noise_deviation, registry, samples
+from stylegan2_mspe.metrics import equivariance, registry, samples, shift_metrics
+from stylegan2_mspe.metrics.noise_deviation import noise_deviation
 from stylegan2_mspe.metrics.task import MetricTask
 from tests.drawn import make_generator
 
@@ -51,7 +52,7 @@ def test_shift_similarity_goes_right_and_down_to_half_the_picture(G):
 
 @pytest.mark.parametrize('name', ['eqt_frac', 'shift_sim', 'noise_std'])
 def test_numbers_are_the_same_where_memory_is_short(G, name, monkeypatch):
-    monkeypatch.setattr(noise_deviation.noise_deviation, '__defaults__', (8, 0, 5))
+    monkeypatch.setattr(shift_metrics, 'MAPS', 8)
     whole, counts, forward = compute(G, name, 5), [], G.synthesis.forward
     counted = lambda ws, **how: counts.append(len(ws)) or forward(ws, **how)
     monkeypatch.setattr(G.synthesis, 'forward', counted)
@@ -64,8 +65,8 @@ def test_numbers_are_the_same_where_memory_is_short(G, name, monkeypatch):
 
 
 def test_noise_deviation_is_the_mean_of_its_seeds(G, monkeypatch):
-    monkeypatch.setattr(noise_deviation.noise_deviation, '__defaults__', (4, 0, 25))
-    wanted = [noise_deviation.noise_deviation(G, rendering.seed_ws(G, [seed]), seed=seed).mean()
+    monkeypatch.setattr(shift_metrics, 'MAPS', 4)
+    wanted = [noise_deviation(G, rendering.seed_ws(G, [seed]), 4, seed).mean()
               for seed in range(3)]
     assert compute(G, 'noise_std', 3) == {'': pytest.approx(float(torch.stack(wanted).mean()), rel=1e-6)}
 

@@ -45,7 +45,7 @@ def table2(asked, data, thousands, detectors):
 
     networks = asked.networks(table2.ROLES)
     scores = Scores(networks, data, detectors, ['fid', 'pr3'])
-    rows = table2.measure(networks, lambda G: scores(G, f'fid{thousands}k', f'pr{thousands}k3'))
+    rows = scores.rows(table2.Row, f'fid{thousands}k', f'pr{thousands}k3')
     return scores.report(asked, rows, {'': table2.plot(rows)}, table2)
 
 
@@ -55,13 +55,12 @@ def eqt(asked, data, thousands, detectors):
 
     Needs networks mspe and mspe-plus; others are measured beside them.
     """
-    from stylegan2_mspe.experiments import equivariance
+    from stylegan2_mspe.experiments import eqt
 
-    networks = asked.networks(equivariance.ROLES)
+    networks = asked.networks(eqt.ROLES)
     scores = Scores(networks, data, detectors, ['fid'])
-    names = [f'eqt{thousands}k_int', f'eqt{thousands}k_frac', f'fid{thousands}k']
-    rows = equivariance.measure(networks, lambda G: scores(G, *names))
-    return scores.report(asked, rows, {'': equivariance.picture(networks)}, equivariance)
+    rows = scores.rows(eqt.Row, f'eqt{thousands}k_int', f'eqt{thousands}k_frac', f'fid{thousands}k')
+    return scores.report(asked, rows, {'': eqt.picture(networks)}, eqt)
 
 
 class Scores:
@@ -94,6 +93,10 @@ class Scores:
             self.cards[metric] = found.card
             numbers += found.results.values()
         return numbers
+
+    def rows(self, row: type, *metrics: str) -> list:
+        """A row of each network: its name, and the numbers of the metrics, one after another."""
+        return [row(name, *self(G, *metrics)) for name, G in self.networks.items()]
 
     def report(self, asked, rows, pictures, experiment) -> Report:
         """Of the rows of an experiment (its module). Networks of digits are judged, too."""

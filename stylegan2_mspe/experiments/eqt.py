@@ -5,7 +5,7 @@ nothing. The difference of the two is what padding leaks; a network trained with
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from PIL import Image
@@ -21,23 +21,19 @@ LEAD, AS_GOOD = 6, 1.1          # dB of EQ-T above MS-PE, and FID over its, that
 SHIFT = (5.5, -3.25)            # sixty-fourths of the trained size, of the picture
 SEED = 2
 
-Scores = Callable[[torch.nn.Module], Sequence[float]]   # of G: the numbers of a Row, in their order
-
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One network: EQ-T in dB, whole shifts and fractional ones, and FID at the trained size."""
+    """One network: EQ-T in dB, whole shifts and fractional ones, and FID at the trained size.
+
+    In the order of the metrics eqt_int, eqt_frac and fid.
+    """
     network: str
     whole: float
     whole_plane: float
     fraction: float
     fraction_plane: float
     fid: float
-
-
-def measure(networks: Mapping[str, torch.nn.Module], scores: Scores) -> list[Row]:
-    """A row for each network."""
-    return [Row(name, *scores(G)) for name, G in networks.items()]
 
 
 def summary(rows: Sequence[Row]) -> list[str]:
