@@ -86,7 +86,7 @@ def resized(name: str, value: torch.Tensor, theirs: torch.nn.Module,
     before, after = theirs.img_channels, ours.img_channels
     if before == after:
         return None
-    if '.torgb.' in name and value.shape[1:] == target.shape[1:]:
+    if name.endswith(('.torgb.weight', '.torgb.bias')) and value.shape[1:] == target.shape[1:]:
         return torch.tensordot(colours(before, after), value, dims=1)
     if '.fromrgb.weight' in name and len(value) == len(target):     # sees pictures turned into their colours
         seen = torch.einsum('oihw,ij->ojhw', value, colours(after, before))

@@ -191,6 +191,19 @@ def test_grey_and_coloured_pictures(folder):
     assert not drawn[:, 3].any()                                                # alpha: half
 
 
+def test_other_colours_and_other_channels_at_a_time(folder):
+    path, source = saved(folder, channels=3, cbase=128)     # 8 channels at 16x16; here 4
+    models = make(channels=1)
+    fresh = copy.deepcopy(models['G'].state_dict())
+    transfer.start_from(path, models)
+    ours, theirs = models['G'].state_dict(), source['G'].state_dict()
+    luma = torch.tensor([[.299, .587, .114]])
+    for name in ('b8.torgb.bias', 'b16.torgb.bias'):
+        torch.testing.assert_close(ours[f'synthesis.{name}'], luma @ theirs[f'synthesis.{name}'])
+    anew = [f'synthesis.b16.torgb.{leaf}' for leaf in ('weight', 'affine.weight', 'affine.bias')]
+    assert same(ours, fresh, anew)
+
+
 def assert_same_answers(D, pictures, other, others):
     torch.testing.assert_close(D(pictures, None), other(others, None), rtol=1e-4, atol=1e-4)
 
