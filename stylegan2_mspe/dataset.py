@@ -163,7 +163,8 @@ class ImageFolderDataset(Dataset):
         shape = self._decode(0).shape
         height, width, _ = shape
         if height != width or height & (height - 1) or resolution not in (None, height):
-            expected = f'{resolution}x{resolution}' if resolution else 'a square whose side is a power of two'
+            expected = (f'{resolution}x{resolution}' if resolution else
+                        'a square whose side is a power of two, as dataset_tool.py makes them')
             raise ValueError(f'{self._where(0)}: found a picture of {describe(shape)}, expected {expected}')
         return shape
 

@@ -43,6 +43,7 @@ def convert(source: Source, dest: str, fit: Fit = Fit(), max_images: int | None 
     """
     if max_images is not None and max_images < 1:
         raise ValueError(f'--max-images: found {max_images}, expected at least 1')
+    fit.check_side()
     total = source.count if max_images is None else min(source.count, max_images)
     workers = min(workers or _cpu_count(), -(-total // WORTH_A_PROCESS))
     items = itertools.islice(source.items(), total)
@@ -70,7 +71,7 @@ def _misfit(result: '_Result', shape: tuple[int, int, int] | None) -> str | None
     """What is wrong with a picture's shape in a dataset of `shape` (None: it is the first)."""
     height, width, _ = result.shape
     if height != width or height & (height - 1):
-        hint = 'use --width and --height, or --transform=center-crop'
+        hint = 'use --width and --height, and --transform=center-crop to cut instead of stretch'
         return (f'{result.name}: found a picture of {describe(result.shape)}, '
                 f'expected a square whose side is a power of two ({hint})')
     if shape is not None and result.shape != shape:

@@ -32,11 +32,14 @@ class Fit:
     background: tuple[int, int, int] | None = None
 
     def __post_init__(self):
-        for flag, value in (('--width', self.width), ('--height', self.height)):
+        sides = {'--width': self.width, '--height': self.height}
+        for flag, value in sides.items():
             if value is not None and value < 1:
                 raise ValueError(f'{flag}: found {value}, expected at least 1')
-            if value is None and self.transform is not None:
-                raise ValueError(f'{flag}: found nothing, expected a size for --transform={self.transform}')
+        missing = [flag for flag, value in sides.items() if value is None]
+        if self.transform is not None and missing:
+            raise ValueError(f'--transform={self.transform}: found no {" and no ".join(missing)}, '
+                             'expected both with it, such as --width=256 --height=256')
         if self.transform == 'center-crop' and self.width != self.height:
             raise ValueError(f'--width, --height: found {self.width} and {self.height}, '
                              'expected the same for --transform=center-crop')
@@ -49,6 +52,18 @@ class Fit:
         if self.channels == 4 and self.background is not None:
             raise ValueError('--background: found a colour, '
                              'expected none with --force-channels=4, which keeps transparency')
+
+    def check_side(self) -> None:
+        """Raises ValueError for sizes that make no square whose side is a power of two of any picture."""
+        sides = {'--width': self.width, '--height': self.height}
+        padded = {'center-crop-wide': '--height', 'center-crop-tall': '--width'}
+        sides.pop(padded.get(self.transform), None)
+        for flag, side in sides.items():
+            if side is not None and side & (side - 1):
+                raise ValueError(f'{flag}: found {side}, expected a power of two such as 256')
+        if self.transform is None and self.width and self.height and self.width != self.height:
+            raise ValueError(f'--width, --height: found {self.width} and {self.height}, expected the same, '
+                             'or --transform=center-crop-wide or -tall with them')
 
     def apply(self, pixels: np.ndarray) -> np.ndarray:
         """uint8 [H, W, C] to uint8 [H', W', C']."""

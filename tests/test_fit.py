@@ -37,7 +37,8 @@ def test_box_filter_averages_and_filters_differ():
 
 
 @pytest.mark.parametrize('options, sentence', [
-    (dict(transform='center-crop', width=8), '--height: found nothing, expected a size'),
+    (dict(transform='center-crop'), '--transform=center-crop: found no --width and no --height, expected'),
+    (dict(transform='center-crop-wide', width=8), '--transform=center-crop-wide: found no --height, expected'),
     (dict(transform='center-crop', width=8, height=4), '--width, --height: found 8 and 4, expected the same'),
     (dict(transform='center-crop-wide', width=4, height=8), '--height: found 8, expected at most the width'),
     (dict(width=0), '--width: found 0, expected at least 1'),
@@ -45,3 +46,24 @@ def test_box_filter_averages_and_filters_differ():
 def test_unusable_sizes(options, sentence):
     with pytest.raises(ValueError, match=sentence):
         Fit(**options)
+
+
+@pytest.mark.parametrize('options, sentence', [
+    (dict(width=60), '--width: found 60, expected a power of two'),
+    (dict(height=60), '--height: found 60, expected a power of two'),
+    (dict(width=64, height=32), '--width, --height: found 64 and 32, expected the same'),
+    (dict(transform='center-crop', width=48, height=48), '--width: found 48'),
+    (dict(transform='center-crop-wide', width=48, height=32), '--width: found 48'),
+    (dict(transform='center-crop-tall', width=32, height=48), '--height: found 48'),
+])
+def test_sizes_of_which_no_dataset_comes(options, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        Fit(**options).check_side()
+
+
+@pytest.mark.parametrize('options', [
+    {}, dict(width=64), dict(width=64, height=64), dict(transform='center-crop-wide', width=64, height=48),
+    dict(transform='center-crop-tall', width=48, height=64),
+])
+def test_sizes_of_which_one_may_come(options):
+    Fit(**options).check_side()
