@@ -56,10 +56,10 @@ class Asked:
         self.device, self.files = device, files     # {label: file or role}, then {label: file}
 
     def networks(self, roles=None) -> dict:
-        """{label: G} of the networks named, else of those in the box of these roles (None: of any)."""
+        """{label: G} of the networks named, else of those in the box of these roles (None: all of digits)."""
         from stylegan2_mspe import default_network
 
-        self.files = opening.named_or_boxed(self.files, roles or default_network.ROLES, default_network)
+        self.files = opening.named_or_boxed(self.files, roles or default_network.DIGITS, default_network)
         return {label: self.network(file) for label, file in self.files.items()}
 
     def network(self, file: str):
