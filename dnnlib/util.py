@@ -18,7 +18,7 @@ import time
 import types
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -319,11 +319,13 @@ def _download(url: str, folder: str | None, num_attempts: int,
               verbose: bool) -> Iterator[tuple[IO[bytes], str]]:
     """A complete temporary file in `folder`, positioned at its beginning, and the name its server gives it.
 
-    The file is removed afterwards unless it has been renamed.
+    The file is removed afterwards unless it has been renamed. `verbose`: stderr says what is downloaded and,
+    on a terminal, how much of it is there.
     """
     import requests  # slow to import, and rarely needed
     if verbose:
         print(f'Downloading {url}', file=sys.stderr, flush=True)
+    show = _show_size if verbose and sys.stderr.isatty() else lambda *sizes: None
     if folder is not None:
         os.makedirs(folder, exist_ok=True)
     file = tempfile.NamedTemporaryFile(dir=folder, prefix='.', suffix='.part', delete=False)
@@ -331,7 +333,7 @@ def _download(url: str, folder: str | None, num_attempts: int,
         with file, requests.Session() as session:
             for attempt in range(1, num_attempts + 1):
                 try:
-                    name = _attempt(session, url, file)
+                    name = _attempt(session, url, file, show)
                     break
                 except (requests.RequestException, _GiveUp) as error:
                     if attempt == num_attempts or isinstance(error, _GiveUp):
@@ -346,7 +348,13 @@ def _download(url: str, folder: str | None, num_attempts: int,
             os.remove(file.name)
 
 
-def _attempt(session, url: str, file: IO[bytes]) -> str:
+def _show_size(done: int, size: str | None) -> None:
+    total = f' of {int(size) / 1e6:.0f}' if size else ''
+    end = '\n' if size and done == int(size) else ''
+    print(f'\r{done / 1e6:.0f}{total} MB', end=end, file=sys.stderr, flush=True)
+
+
+def _attempt(session, url: str, file: IO[bytes], show: Callable[[int, str | None], None]) -> str:
     """Writes the answer to `file`, returns its name; raises RequestException where a retry may help."""
     import requests
     file.seek(0)
@@ -356,9 +364,10 @@ def _attempt(session, url: str, file: IO[bytes]) -> str:
             raise _GiveUp(f'the server answers {answer.status_code} {answer.reason}')
         if answer.status_code != 200:
             raise requests.RequestException(f'the server answers {answer.status_code} {answer.reason}')
+        expected = answer.headers.get('Content-Length')
         for block in answer.iter_content(1 << 20):
             file.write(block)
-        expected = answer.headers.get('Content-Length')
+            show(file.tell(), expected)
         if file.tell() == 0 or expected is not None and file.tell() != int(expected):
             raise requests.RequestException(f'{file.tell()} of {expected or "some"} bytes arrived')
         given = re.search(r'filename="?([^";]+)', answer.headers.get('Content-Disposition', ''))

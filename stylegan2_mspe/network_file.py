@@ -35,7 +35,7 @@ def read(source: str | os.PathLike | IO[bytes]) -> tuple[str, bytes]:
         return str(getattr(source, 'name', 'the network file')), source.read()
     name = os.fspath(source)
     if dnnlib.util.is_url(name, allow_file_urls=True):
-        with dnnlib.util.open_url(name, verbose=False) as file:
+        with dnnlib.util.open_url(name) as file:
             return name, file.read()
     if os.path.isdir(name):
         raise NetworkFileError(f'{name} is a folder, expected a network file such as network-snapshot-*.pkl')

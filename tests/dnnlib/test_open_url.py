@@ -72,6 +72,13 @@ def test_downloads_once_and_keeps_the_file(server, tmp_path, capsys):
     assert capsys.readouterr() == ('', '')
 
 
+def test_a_terminal_is_told_how_much_is_there(server, monkeypatch, capsys):
+    monkeypatch.setattr(util.sys.stderr, 'isatty', lambda: True)
+    util.open_url(f'{server.url}/x').close()
+    size = len(CONTENT) / 1e6
+    assert capsys.readouterr().err == f'Downloading {server.url}/x\n\r{size:.0f} of {size:.0f} MB\n'
+
+
 def test_without_the_cache_nothing_is_kept(server, tmp_path):
     for _ in range(2):
         assert util.open_url(f'{server.url}/x', cache=False).read() == CONTENT
