@@ -1,5 +1,8 @@
 """Names of metrics: those of StyleGAN2-ADA and ours, and what is none."""
 
+import pathlib
+import re
+
 import pytest
 
 from stylegan2_mspe.metrics import registry
@@ -51,7 +54,12 @@ def test_a_near_name_is_offered_and_a_size_only_where_there_are_some():
         registry.parse('ppl2_wend@64x64')
 
 
-def test_every_metric_says_what_it_is():
-    for metric in registry.metrics().values():
-        assert metric.protocol and metric.pictures > 0 and callable(metric.compute)
-        assert metric.detector in (None, 'inception', 'vgg16', 'digits')
+def test_every_metric_is_in_the_table_with_what_sees_its_pictures():
+    page = pathlib.Path('docs/metrics.md').read_text()
+    rows = re.findall(r'^\| (`.*) \| .* \| (.*) \|$', page, re.MULTILINE)
+    listed = {registry.parse(name).metric: seen for names, seen in rows
+              for name in re.findall('`(.*?)`', names)}
+    seen_by = dict(inception='Inception', vgg16='VGG16', digits='in the box')
+    assert set(listed) == {metric for metric in registry.metrics().values() if metric.name != 'brightness'}
+    for metric, seen in listed.items():
+        assert seen_by.get(metric.detector, 'none') == seen and len(metric.protocol) > 40
