@@ -78,8 +78,9 @@ def compute(job):
     dataset_kwargs = dataset_of(content['training_set_kwargs'], job['data'], job['mirror'], G)
     for metric in job['metrics']:
         check_data(parse(metric), dataset_kwargs)
-    if any(parse(metric).metric.data for metric in job['metrics']):
-        look_for(dataset_kwargs, job['data'])
+    wanted = [parse(name).metric for name in job['metrics']]
+    if any(metric.data or metric.detector and G.c_dim and dataset_kwargs for metric in wanted):
+        look_for(dataset_kwargs, job['data'])       # of a conditional network also for its labels
     talks = distributed.is_first() and job['verbose']
     if talks:
         print(f'Network: {job["network"]}', file=sys.stderr)

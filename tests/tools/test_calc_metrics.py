@@ -113,6 +113,7 @@ def test_detectors(program, options, kinds):
     (['--network=plain.pkl'], '--metrics=fid50k_full: found no dataset to compare with, expected --data'),
     (['--network=nothing.pkl'], 'nothing.pkl'),
     (['--network=lost.pkl'], 'Error: --data is missing, and of the dataset in the network file: lost.zip'),
+    (['--network=classes.pkl', '--metrics=is5k'], 'Error: --data is missing, and of the dataset in the'),
     (['--detector=eyes=a.pt'], "found 'eyes=a.pt', expected a file, inception="),
     (['--detector=a.pt'], '--detector=a.pt: No such file or directory'),
     (['--detector=vgg16=a.pt'], '--detector=vgg16=a.pt: found the metrics fid50k_full, which are computed'),
@@ -122,9 +123,10 @@ def test_detectors(program, options, kinds):
     (['--seed=-1'], '--seed'),
 ])
 def test_what_is_refused(program, tmp_path, options, sentence):
-    G = drawn.make_generator()
     kwargs = tiny.config('lost.zip').training_set_kwargs
-    legacy.save_network_pkl(tmp_path / 'lost.pkl', G=G, D=None, G_ema=G, training_set_kwargs=kwargs)
+    for name, c_dim in dict(lost=0, classes=3).items():
+        G = drawn.make_generator(c_dim=c_dim)
+        legacy.save_network_pkl(tmp_path / f'{name}.pkl', G=G, D=None, G_ema=G, training_set_kwargs=kwargs)
     refused(program('--network=cats.pkl', *options), sentence)
 
 
