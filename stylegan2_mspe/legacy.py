@@ -52,8 +52,10 @@ def load_network_pkl(f: str | os.PathLike | IO[bytes], force_fp16: bool = False)
         raise NetworkFileError(f"{name} is not a network pickle but a safetensors file: tools/convert.py "
                                "makes one of a GAN's networks, tools/sample_ddpm.py draws from a diffusion "
                                "model")
-    speaker = name if data[:1] == pickle.PROTO else f'{name} is not a network file: read as a pickle, it'
-    with network_file.sentences(name, speaker):
+    if data and data[:1] != pickle.PROTO:
+        raise NetworkFileError(f'{name} is not a network file: found {data[:16]!r} at its beginning, expected '
+                               'a pickle')
+    with network_file.sentences(name):
         return _restore(_content(data), force_fp16)
 
 

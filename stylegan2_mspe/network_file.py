@@ -44,12 +44,12 @@ def read(source: str | os.PathLike | IO[bytes]) -> tuple[str, bytes]:
 
 
 @contextlib.contextmanager
-def sentences(name: str, speaker: str | None = None) -> Iterator[None]:
-    """Turns whatever reading the file `name` raises into a sentence; `speaker` begins some."""
+def sentences(name: str) -> Iterator[None]:
+    """Turns whatever reading the file `name` raises into a sentence."""
     try:
         yield
     except Refused as error:
-        raise NetworkFileError(f'{speaker or name} {error}') from error
+        raise NetworkFileError(f'{name} {error}') from error
     except EOFError as error:
         raise NetworkFileError(f'{name} ends too early to be a network file') from error
     except Exception as error:  # a damaged file makes its reader stumble over anything

@@ -51,7 +51,7 @@ def test_code_is_refused_by_name_and_not_run(tmp_path, content, asked):
     try:
         data = pickle.dumps(content())
     except TypeError:                           # a module does not pickle: say it by hand
-        data = b'c__builtin__\ngetattr\n(cos\nsystem\nS"x"\ntR.'.replace(b'__builtin__', b'builtins')
+        data = b'\x80\x02c__builtin__\ngetattr\n(cos\nsystem\nS"x"\ntR.'.replace(b'__builtin__', b'builtins')
     data = data.replace(b'{}', str(marker).encode()[:2])
     with pytest.raises(NetworkFileError, match=asked) as caught:
         load_network_pkl(io.BytesIO(data))
@@ -59,12 +59,12 @@ def test_code_is_refused_by_name_and_not_run(tmp_path, content, asked):
 
 
 @pytest.mark.parametrize('data, asked', [
-    (b'cos\nsystem\n(S"true"\ntR.', r'os\.system'),
-    (b'(S"true"\nios\nsystem\n.', 'instruction'),                            # INST
+    (b'\x80\x02cos\nsystem\n(S"true"\ntR.', r'os\.system'),
+    (b'\x80\x02(S"true"\nios\nsystem\n.', 'instruction'),                    # INST
     (b'\x80\x04\x8c\x02os\x8c\x06system\x93.', r'os\.system'),              # STACK_GLOBAL
     (b'\x80\x02\x82\x01.', 'instruction'),                                   # EXT1
     (b'\x80\x02X\x01\x00\x00\x00aQ.', 'persistent id'),
-    (b'Pname\n.', 'persistent id'),
+    (b'\x80\x02Pname\n.', 'persistent id'),
     (b'\x80\x02cnumpy\nndarray\n(J\xff\xff\xff\x7ftR.', 'calls a str'),
     (b'\x80\x02ccollections\nOrderedDict\n]]()Nea\x85R.', 'has a tuple as a key'),
     (b'\x80\x02}))s.', 'has a tuple as a key'),

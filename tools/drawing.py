@@ -186,7 +186,9 @@ def _read_w(path: str):
         return np.load(path, mmap_mode='r', allow_pickle=False)
     with zipfile.ZipFile(path) as archive:
         sizes = {info.filename: info.file_size for info in archive.infolist()}
-    if sizes.get('w.npy', 0) > MAX_LATENT_BYTES:
+    if 'w.npy' not in sizes:
+        raise ValueError(f'no w but {", ".join(sorted(sizes)[:4])}')
+    if sizes['w.npy'] > MAX_LATENT_BYTES:
         raise ValueError(f'{sizes["w.npy"]} bytes of w')
     with np.load(path, allow_pickle=False) as file:
         return file['w']

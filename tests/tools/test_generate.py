@@ -334,7 +334,7 @@ def test_errors_leave_one_sentence_and_exit_codes(network, tmp_path):
     (['--precision=fp16', '--device=cpu'], ValueError, '--precision=fp16'),
     (['--projected-w=none.npz'], ValueError, '--projected-w=none.npz: found no such file'),
     (['--projected-w=text.npz'], ValueError, r'--projected-w=text.npz: found .* expected an .npz or .npy'),
-    (['--projected-w=other.npz'], ValueError, 'is not a file in the archive'),
+    (['--projected-w=other.npz'], ValueError, 'found no w but x.npy, expected'),
     (['--projected-w=shape.npz'], ValueError, r'found w of shape \[1, 2, 8\], expected .* \[N, 6, 8\]'),
     (['--projected-w=objects.npz'], ValueError, 'Object arrays'),
     (['--projected-w=nan.npy'], ValueError, r'found w of shape \[1, 6, 8\] that is not finite'),
