@@ -33,7 +33,8 @@ def chosen(task: MetricTask, dataset: Dataset) -> np.ndarray:
 def real_features(task: MetricTask, detector: Detector, dataset: Dataset, keep: bool = False) -> Features:
     """Features of the real pictures, those of an earlier time where they are the same; keep: each of them."""
     items, first = chosen(task, dataset), distributed.is_first()
-    pictures = distributed.share(dataset.fingerprint(task.counted('checksums')(items)) if first else None)
+    # In each process: the others would give up waiting for one that reads a large folder.
+    pictures = dataset.fingerprint(task.counted('checksums')(items))
     path = cache_path(dataset.name, pictures, detector)
     found = distributed.share(load(path, keep) if first else None)
     if found is None:
