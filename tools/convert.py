@@ -1,14 +1,14 @@
 """Converts network files between pickles, safetensors and rosinality-style .pt files."""
 
 import os
+import pathlib
 import sys
 
 import click
 
-if __name__ == '__main__' and not __package__:          # python tools/convert.py
-    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-from tools import cli
+if not __package__:     # started as `python tools/convert.py`
+    sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+from tools import cli  # noqa: E402
 
 SUFFIXES = ('.pkl', '.safetensors', '.pt')
 

@@ -65,10 +65,10 @@ def main(network, seeds, projected_w, psi, edits, directions, class_idx, shifts,
 
     \b
     python generate.py --shift=0 --shift=16 --shift=0,32     # three columns
-    python generate.py --shift=16 --canvas=256x512           # a wider world
+    python generate.py --canvas=128x256 --wrap               # a larger canvas, on which the world repeats
     python generate.py --size=512x512                        # the same world, finer
     python generate.py --repeat-x=0:32x8 --seeds=3           # a stretch of it, eight times
-    python generate.py --canvas=16384x16384 --max-memory=2G --border=plane --noise-mode=anchored
+    python generate.py --canvas=16384x16384 --wrap --max-memory=2G --noise-mode=anchored
     """
     check_options(projected_w, psi, noise_mode)
     from stylegan2_mspe.large_picture import Look
@@ -231,7 +231,3 @@ def draw_sheet_of_files(shown, names, captions, shifts, title, outdir) -> None:
                            lambda blocks, total: cli.progress(blocks, total, f'{path}: rows'))
     sheet.save(path, title)
     print(f'Wrote {path}')
-
-
-if __name__ == '__main__':
-    cli.run(main)

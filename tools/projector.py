@@ -311,7 +311,3 @@ def sheet(targets, pictures, curve):
     whole.paste(table, (0, 0))
     whole.paste(plot, (0, table.height))
     return whole
-
-
-if __name__ == '__main__':
-    cli.run(main)

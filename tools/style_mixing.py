@@ -136,7 +136,3 @@ class Grid:
         from stylegan2_mspe import images
 
         images.save_png(self.sheet, path)
-
-
-if __name__ == '__main__':
-    cli.run(main)
