@@ -16,7 +16,7 @@ from stylegan2_mspe import (leak, loading, rendering, similarity, steps, streami
 from stylegan2_mspe.dataset import dataset_kwargs
 from stylegan2_mspe.inversion import inverting, losses, projection, search
 from stylegan2_mspe.inversion.place import Place
-from stylegan2_mspe.metrics import calculation, registry
+from stylegan2_mspe.metrics import calculation, registry, shift_metrics
 from stylegan2_mspe.ops import native
 from stylegan2_mspe.pe import Canvas, Window
 from stylegan2_mspe.ticks import Stopwatch
@@ -141,9 +141,10 @@ def test_the_diffusion_model_draws_what_it_draws_on_the_cpu(monkeypatch):
 
 
 @pytest.mark.parametrize('name', ['fid5k', 'pr5k3', 'is5k', 'ppl_zfull', 'fid5k@24x16', 'acc_mnist',
-                                  'eqt5k_frac'])
+                                  'eqt5k_frac', 'shift_sim', 'noise_std'])
 def test_metrics_are_those_of_the_cpu(name, data, monkeypatch, tmp_path):
     monkeypatch.setattr(native, 'enabled', False)
+    monkeypatch.setattr(shift_metrics, 'MAPS', 3)
     monkeypatch.setenv('MSPE_DETECTORS', str(scripted.folder()))
     monkeypatch.setenv('DNNLIB_CACHE_DIR', str(tmp_path))
     few = dataclasses.replace(registry.parse(name), pictures=12)
