@@ -21,17 +21,12 @@ def fig5(asked, data, digits, steps):
     Needs networks baseline, sspe, mspe and mspe-plus.
     """
     from stylegan2_mspe.experiments import fig5, found_places
-    from stylegan2_mspe.experiments.held_out import held_out_digits
-    from stylegan2_mspe.inversion.projection import RECIPES
 
-    networks, found = asked.networks(fig5.ROLES), held_out_digits(data, digits)
-    recipe = dataclasses.replace(RECIPES['paper'], steps=steps)
-    scores, shown = fig5.measure(networks, found, asked.classifier, recipe, progress)
+    networks, found, scores, shown = projected(asked, data, digits, steps, fig5.PLACES, fig5.SHOWN)
     with_places = {label: network for label, network in networks.items() if label in fig5.SEARCHED}
     searches, places = found_places.search(with_places or networks, found, progress=progress)
     qualities = asked.judge(networks)
-    numbers = dict(data=found.source, loss=fig5.LOSS, scores=[dataclasses.asdict(each) for each in scores],
-                   searches=[dataclasses.asdict(each) for each in searches])
+    numbers = dict(numbers_of(found, scores), searches=[dataclasses.asdict(each) for each in searches])
     lines = [*fig5.table(scores), *(each.sentence() for each in searches)]
     return Report(numbers, {'': shown, '-places': places}, lines, fig5.claims(scores, searches, qualities),
                   qualities)
@@ -44,13 +39,24 @@ def fig_c(asked, data, digits, steps):
     Needs networks baseline, sspe, mspe and mspe-plus.
     """
     from stylegan2_mspe.experiments import fig5
+
+    networks, found, scores, shown = projected(asked, data, digits, steps, fig5.MORE, fig5.SHOWN_MORE)
+    qualities = asked.judge(networks)
+    return Report(numbers_of(found, scores), {'': shown}, fig5.table(scores),
+                  fig5.more_claims(scores, qualities), qualities)
+
+
+def projected(asked, data, digits, steps, places, shown):
+    """(networks, digits, scores, picture): digits seen at these places, projected into every network."""
+    from stylegan2_mspe.experiments import fig5
     from stylegan2_mspe.experiments.held_out import held_out_digits
     from stylegan2_mspe.inversion.projection import RECIPES
 
     networks, found = asked.networks(fig5.ROLES), held_out_digits(data, digits)
     recipe = dataclasses.replace(RECIPES['paper'], steps=steps)
-    scores, shown = fig5.measure(networks, found, asked.classifier, recipe, progress, fig5.MORE,
-                                 fig5.SHOWN_MORE)
-    qualities = asked.judge(networks)
-    numbers = dict(data=found.source, loss=fig5.LOSS, scores=[dataclasses.asdict(each) for each in scores])
-    return Report(numbers, {'': shown}, fig5.table(scores), fig5.more_claims(scores, qualities), qualities)
+    return networks, found, *fig5.measure(networks, found, asked.classifier, recipe, progress, places, shown)
+
+
+def numbers_of(found, scores) -> dict:
+    from stylegan2_mspe.experiments import fig5
+    return dict(data=found.source, loss=fig5.LOSS, scores=[dataclasses.asdict(each) for each in scores])
