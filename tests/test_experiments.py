@@ -8,7 +8,7 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from stylegan2_mspe import classifier, default_network, legacy, quality
+from stylegan2_mspe import classifier, default_network, legacy, network_safetensors, quality
 from stylegan2_mspe.experiments import curves, fig2, fig4, fig_a
 from tests.reproduced import BAD, GOOD, make_generator, reproduced
 from tools import reproduce
@@ -118,6 +118,17 @@ def test_quality_command_takes_networks_by_their_role(G, monkeypatch, tmp_path):
     (tmp_path / default_network.ROLES['sspe']).unlink()
     none = CliRunner().invoke(reproduce.main, ['quality', '--seeds=1'])
     assert isinstance(none.exception, ValueError) and 'baseline, sspe, mspe' in str(none.exception)
+
+
+def test_networks_may_be_safetensors(G, monkeypatch, tmp_path):
+    monkeypatch.setattr(default_network, 'BUNDLED', tmp_path)
+    monkeypatch.setitem(default_network.ROLES, 'mspe', 'mspe.safetensors')
+    content = dict(G=G, D=None, G_ema=G, augment_pipe=None, training_set_kwargs=None)
+    network_safetensors.save_safetensors(tmp_path / 'mspe.safetensors', content)
+    legacy.save_network_pkl(tmp_path / 'a.pkl', G=G, D=None, G_ema=G, training_set_kwargs=None)
+    _, numbers = reproduced(tmp_path, 'quality', '--network=mspe', f'--network=a={tmp_path}/a.pkl',
+                            '--seeds=5')
+    assert numbers['quality']['mspe'] == numbers['quality']['a']
 
 
 # ----- Fig. 4 -----------------------------------------------------------------------------------------------

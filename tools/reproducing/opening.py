@@ -32,9 +32,12 @@ def required(role: str, box) -> str:
 
 
 def open_network(file: str, device: str):
-    """The generator of a file, ready on the device."""
-    from stylegan2_mspe import legacy, rendering
-    return rendering.prepare(legacy.load_network_pkl(file)['G_ema'], cli.pick_device(device))
+    """The generator of a file, a pickle or safetensors, ready on the device."""
+    from stylegan2_mspe import legacy, network_safetensors, rendering
+
+    tensors = file.endswith('.safetensors')
+    load = network_safetensors.load_safetensors if tensors else legacy.load_network_pkl
+    return rendering.prepare(load(file)['G_ema'], cli.pick_device(device))
 
 
 def open_diffusion(file: str, device: str):
