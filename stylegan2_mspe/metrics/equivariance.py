@@ -6,7 +6,7 @@ the picture in every direction, whole pixels or fractions (then the picture is s
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -93,25 +93,19 @@ def draw_pair(G: torch.nn.Module, ws: torch.Tensor, shifts: torch.Tensor, place:
 
 
 @torch.no_grad()
-def translation_errors(G: torch.nn.Module, seeds: Sequence[int], *, place: str, whole: bool, batch: int = 16,
-                       progress: Callable[[Iterable], Iterable] = iter) -> np.ndarray:
+def translation_errors(G: torch.nn.Module, seeds: Sequence[int], *, place: str, whole: bool) -> torch.Tensor:
     """(sum of squared errors, count) of each seed's picture and a shift of its own, float64 [N, 2].
 
-    place: of PLACES. Conditional networks get class seed mod c_dim. `progress` wraps the loop over batches.
+    place: of PLACES. All are drawn at once. Conditional networks get class seed mod c_dim.
     """
-    found = [np.empty([0, 2])]
-    for start in progress(range(0, len(seeds), batch)):
-        part = seeds[start:start + batch]
-        shifts = draw_shifts(part, G.img_resolution, whole)
-        still, moved = draw_pair(G, seed_ws(G, part), shifts, place)
-        errors = squared_errors(moved, still, shifts, PLACES[place]['wrap'])
-        found.append(torch.stack(errors, dim=1).cpu().numpy())
-    return np.concatenate(found)
+    shifts = draw_shifts(seeds, G.img_resolution, whole)
+    still, moved = draw_pair(G, seed_ws(G, seeds), shifts, place)
+    return torch.stack(squared_errors(moved, still, shifts, PLACES[place]['wrap']), dim=1)
 
 
-def decibels(errors: np.ndarray) -> float:
+def decibels(errors: torch.Tensor) -> float:
     """EQ-T of `translation_errors` [N, 2], all numbers alike; at most CEILING, NaN where there are none."""
-    total, count = np.sum(errors, axis=0, dtype=np.float64)
+    total, count = errors.sum(dim=0).tolist()
     if count == 0:
         return math.nan
-    return float(min(CEILING, -10 * math.log10(max(total / count, 1e-30) / PEAK ** 2)))
+    return min(CEILING, -10 * math.log10(max(total / count, 1e-30) / PEAK ** 2))

@@ -1,5 +1,6 @@
 """What a shift and the noise do to pictures: metrics that need no dataset and no detector."""
 
+import functools
 from collections.abc import Callable
 
 import torch
@@ -8,7 +9,7 @@ from stylegan2_mspe import rendering, similarity
 from stylegan2_mspe.metrics import equivariance
 from stylegan2_mspe.metrics.noise_deviation import MAPS, noise_deviation
 from stylegan2_mspe.metrics.registry import register_metric
-from stylegan2_mspe.metrics.samples import BATCH, of_all, seeds
+from stylegan2_mspe.metrics.samples import of_all, seeds
 from stylegan2_mspe.metrics.task import MetricTask
 
 PARTS = 16                      # of the trained size: shifts of `shift_sim` are 1 to 8 of them
@@ -31,11 +32,9 @@ def eqt_frac(task: MetricTask) -> dict[str, float]:
 def _equivariance(task: MetricTask, whole: bool) -> dict[str, float]:
     found = {}
     for place, ending in (('circle', ''), ('plane', '_plane')):
-        def errors(those, place=place):
-            return torch.from_numpy(equivariance.translation_errors(task.G, those, place=place, whole=whole,
-                                                                    batch=BATCH))
+        errors = functools.partial(equivariance.translation_errors, task.G, place=place, whole=whole)
         rows = _of_each_seed(task, errors, f'shifted on the {place}, batches')
-        found[ending] = equivariance.decibels(rows.numpy())
+        found[ending] = equivariance.decibels(rows)
     return found
 
 
@@ -49,8 +48,7 @@ def shift_sim(task: MetricTask) -> dict[str, float]:
     distances = range(step, task.G.img_resolution // 2 + 1, step)
     shifts = similarity.along('right', distances) + similarity.along('down', distances)
 
-    def similarities(those):
-        return torch.from_numpy(similarity.shift_similarity(task.G, shifts, those)).T
+    similarities = lambda those: torch.from_numpy(similarity.shift_similarity(task.G, shifts, those)).T
     means = _of_each_seed(task, similarities, 'moved, batches').mean(dim=0)
     return {'': float(means.mean()), '_worst': float(means.min())}
 
