@@ -54,7 +54,7 @@ class Logger:
     """
 
     def __init__(self, file_name: str | None = None, file_mode: str = 'w', should_flush: bool = True):
-        self.file = None if file_name is None else open(file_name, file_mode)
+        self.file = None if file_name is None else open(file_name, file_mode, encoding='utf-8')
         self.should_flush = should_flush
         self.stdout, self.stderr = sys.stdout, sys.stderr
         sys.stdout = sys.stderr = self

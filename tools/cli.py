@@ -42,8 +42,7 @@ def run(command: click.Command) -> NoReturn:
     """Runs a click program and exits: 0, 2 for a wrong command line, 130 for Ctrl-C, 143 where it is asked to
     end, and 1 with one sentence on stderr where the program raises ValueError, OSError or MemoryError, or
     torch runs out of memory."""
-    end_in_order()
-    warnings.formatwarning = one_line_warning
+    behave()
     try:
         status = command.main(standalone_mode=False)
     except click.ClickException as error:
@@ -77,6 +76,15 @@ def ending(error: BaseException) -> tuple[int, str] | None:
 
 def error_line(sentence: str) -> str:
     return f'Error: {" ".join(sentence.split())}'
+
+
+def behave() -> None:
+    """Ends in order, warns in one line, and writes a letter that the system's encoding lacks as its code."""
+    end_in_order()
+    warnings.formatwarning = one_line_warning
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, 'reconfigure'):
+            stream.reconfigure(errors='backslashreplace')
 
 
 def end_in_order() -> None:

@@ -71,8 +71,7 @@ def member(world, store, says: bool, work: Callable, *arguments) -> None:
 def _behave(first: bool) -> None:
     """The first process ends in order where it is asked to, and warns; the others just end, in silence."""
     if first:
-        warnings.formatwarning = cli.one_line_warning
-        cli.end_in_order()
+        cli.behave()
     else:
         from torch_utils import custom_ops
 

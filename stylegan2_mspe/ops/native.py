@@ -72,7 +72,7 @@ def build() -> pathlib.Path:
     if compiler is None:
         raise OSError('no C++ compiler found')
     version = subprocess.run([compiler, '--version'], capture_output=True, text=True, timeout=60).stdout
-    inputs = [SOURCE.read_text(), version, *FLAGS, platform.machine(), processor_flags()]
+    inputs = [SOURCE.read_text(encoding='utf-8'), version, *FLAGS, platform.machine(), processor_flags()]
     key = hashlib.sha256('\n'.join(inputs).encode()).hexdigest()[:16]
     target = pathlib.Path(dnnlib.make_cache_dir_path('plugins', f'cpu_kernels-{key}.so'))
     build_once(str(target), lambda output: _compile(compiler, output))

@@ -56,6 +56,16 @@ def test_warnings_are_one_line(capsys):
     assert code == 0 and stderr == 'Warning: no compiler\n'
 
 
+def test_letters_that_an_encoding_lacks_are_written_as_their_codes(monkeypatch):
+    out = io.TextIOWrapper(io.BytesIO(), encoding='ascii')
+    monkeypatch.setattr(sys, 'argv', ['program'])
+    monkeypatch.setattr(sys, 'stdout', out)
+    with pytest.raises(SystemExit):
+        cli.run(click.command()(lambda: print('γ starts at 1')))
+    out.flush()
+    assert out.buffer.getvalue().strip() == rb'\u03b3 starts at 1'
+
+
 def test_our_own_mistakes_keep_their_traceback(monkeypatch):
     monkeypatch.setattr(sys, 'argv', ['program'])
     for error in (AssertionError('ours'), RuntimeError('ours')):
