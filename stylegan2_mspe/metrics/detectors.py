@@ -28,7 +28,7 @@ class Detector(NamedTuple):
     sha256: str                 # of that
     filter: str                 # how pictures of other sizes are brought to its own
     features: Callable[[torch.Tensor], torch.Tensor]                # -> [N, D]
-    probabilities: Callable[[torch.Tensor], torch.Tensor] | None    # -> [N, classes]
+    probabilities: Callable[[torch.Tensor], torch.Tensor]           # -> [N, classes]
     network: torch.nn.Module
 
     def card(self) -> dict:

@@ -6,7 +6,7 @@ from stylegan2_mspe.dataset import Dataset
 from stylegan2_mspe.metrics import samples
 from stylegan2_mspe.metrics.feature_statistics import Features, collect
 from stylegan2_mspe.metrics.frechet import frechet_distance
-from stylegan2_mspe.metrics.inception_score import inception_score
+from stylegan2_mspe.metrics.inception_score import check_probabilities, inception_score
 from stylegan2_mspe.metrics.kernel_distance import kernel_distance
 from stylegan2_mspe.metrics.precision_recall import precision_recall
 from stylegan2_mspe.metrics.real_features import real_features
@@ -67,7 +67,7 @@ def neighbours(task: MetricTask) -> dict[str, float]:
 @register_metric('is', pictures=50000, detector='inception', sized=True, protocol=SCORE)
 def score(task: MetricTask) -> dict[str, float]:
     detector, dataset = task.detector(), samples.label_source(task)
-    compute = lambda part: detector.probabilities(samples.generated(task, part, dataset))
+    compute = lambda part: check_probabilities(detector.probabilities(samples.generated(task, part, dataset)))
     found = torch.cat(list(samples.of_all(task, compute, 'generated, batches')))
     mean, deviation = inception_score(found.numpy())
     return dict(_mean=mean, _std=deviation)

@@ -198,3 +198,15 @@ def test_what_is_missing_is_told(G):
         calculation.calculate(G, 'fid50k')
     with pytest.raises(ValueError, match='--metrics=fid50 is not a metric'):
         calculation.calculate(G, 'fid50')
+
+
+def test_a_detector_without_classes_is_told_with_its_first_pictures(G):
+    shown = []
+
+    def progress(loop, total, label):
+        for batch in loop:
+            shown.append(batch)
+            yield batch
+    with pytest.raises(ValueError, match='no probabilities of classes'):
+        compute(G, None, 'is', 100, detectors={'': str(scripted.folder() / 'plain.pt')}, progress=progress)
+    assert len(shown) == 1

@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
-from stylegan2_mspe.metrics.inception_score import inception_score
+from stylegan2_mspe.metrics.inception_score import check_probabilities, inception_score
 
 
 def test_by_hand():
@@ -28,9 +29,15 @@ def test_as_the_definition_says():
     assert inception_score(p, splits=4) == pytest.approx((np.mean(scores), np.std(scores)), rel=1e-6)
 
 
-@pytest.mark.parametrize('bad', [np.full([20, 5], 0.5), np.array([[1.5, -0.5]] * 20), np.ones([20, 1]) * 3])
+@pytest.mark.parametrize('bad', [torch.full([3, 5], 0.5), torch.tensor([[1.5, -0.5]] * 2),
+                                 torch.full([4, 1], 3.), torch.full([2, 2], math.nan), torch.ones(2, 1, 1)])
 def test_what_is_no_probability_is_told(bad):
     with pytest.raises(ValueError, match='the detector gives what are no probabilities of classes'):
-        inception_score(bad)
+        check_probabilities(bad)
+
+
+def test_few_pictures_are_told():
+    rows = torch.eye(3)
+    assert check_probabilities(rows) is rows
     with pytest.raises(ValueError, match='of 3 pictures: expected at least 10'):
-        inception_score(bad[:3])
+        inception_score(rows.numpy())
