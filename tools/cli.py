@@ -44,7 +44,7 @@ def run(command: click.Command) -> NoReturn:
     torch runs out of memory."""
     behave()
     try:
-        status = command.main(standalone_mode=False)
+        status = command.main(args=[at_home(each) for each in sys.argv[1:]], standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -56,6 +56,14 @@ def run(command: click.Command) -> NoReturn:
         print(line, file=sys.stderr)
         sys.exit(code)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def at_home(argument: str) -> str:
+    """`--data=~/cats.zip`, as StyleGAN2-ADA's README has it, with the folder that shells leave a ~ there."""
+    option, equals, value = argument.partition('=')
+    if option.startswith('--') and value.startswith('~'):
+        value = os.path.expanduser(value)
+    return f'{option}{equals}{value}'
 
 
 def ending(error: BaseException) -> tuple[int, str] | None:

@@ -56,6 +56,22 @@ def test_warnings_are_one_line(capsys):
     assert code == 0 and stderr == 'Warning: no compiler\n'
 
 
+def test_a_tilde_is_the_home_folder_where_shells_leave_it(monkeypatch):
+    monkeypatch.setenv('HOME', '/home/cat')
+    monkeypatch.setenv('USERPROFILE', '/home/cat')
+    for argument, expected in [
+        ('--data=~/cats.zip', '--data=/home/cat/cats.zip'), ('--data=~', '--data=/home/cat'),
+        ('--desc=a~b', '--desc=a~b'), ('--detector=vgg16=x.pt', '--detector=vgg16=x.pt'),
+        ('~/cats.zip', '~/cats.zip'), ('--help', '--help'), ('-n', '-n'), ('--x=', '--x='),
+    ]:
+        assert cli.at_home(argument) == expected
+    seen = []
+    monkeypatch.setattr(sys, 'argv', ['program', '--data=~/cats.zip'])
+    with pytest.raises(SystemExit):
+        cli.run(click.command()(click.option('--data')(lambda data: seen.append(data))))
+    assert seen == ['/home/cat/cats.zip']
+
+
 def test_letters_that_an_encoding_lacks_are_written_as_their_codes(monkeypatch):
     out = io.TextIOWrapper(io.BytesIO(), encoding='ascii')
     monkeypatch.setattr(sys, 'argv', ['program'])
