@@ -200,6 +200,9 @@ def network_source(resume: str | None) -> str | None:
         return None
     if resume in PRETRAINED:
         return PRETRAINED_URL + PRETRAINED[resume]
+    if os.path.isdir(resume):
+        raise ValueError(f'--resume={resume}: found a folder, expected a network file such as '
+                         'network-snapshot-*.pkl, or --resume=latest, which goes on with the newest run')
     if '://' not in resume and not os.path.isfile(resume):
         names = ', '.join(['noresume', 'latest', *PRETRAINED])
         raise ValueError(f'--resume={resume}: no such file, expected a network file, a URL or one of {names}')

@@ -252,7 +252,7 @@ def test_flipped_bytes_never_end_in_a_traceback(network_file):
 
 
 @pytest.mark.parametrize('data, found', [
-    (b'\x89PNG\r\n\x1a\n....', 'not a network file'), (b'PK\x03\x04....', 'not a network file'),
+    (b'\x89PNG\r\n\x1a\n....', 'not a network file'), (b'PK\x03\x04....', 'not a network pickle but a zip'),
     (b'version https://git-lfs', "not a network file: found b'version https://' at its beginning"),
     (pickle.dumps([1, 2]), 'holds a list'), (pickle.dumps(dict(G=None)), 'no G_ema'),
     (pickle.dumps(dict(G_ema=5)), 'has a int as G_ema, expected a Generator'),

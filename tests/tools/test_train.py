@@ -301,6 +301,7 @@ def test_augmented_runs(program, tmp_path, data, options, name, p, kinds):
     (['--random-resize=64,a'], "found '64,a', expected sizes separated by commas"),
     (['--random-resize=1000'], '--random-resize: found 1000, expected sizes from 4 to 64'),
     (['--resume=nowhere.pkl'], '--resume=nowhere.pkl: no such file'),
+    (['--resume=.'], '--resume=.: found a folder, expected a network file such as network-snapshot-'),
     (['--resume=latest'], '--resume=latest: found no run with a complete training state in training-runs'),
     (['--batch=many'], "'many' is not a valid integer"),
 ])
