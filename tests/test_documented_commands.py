@@ -1,15 +1,20 @@
-"""Every command of README.md, docs/ and the cards of the networks is understood by the program it names."""
+"""Every command of README.md, docs/ and the cards of the networks is understood by the program it names, and
+README's Python does what it says.
+"""
 
 import importlib
 import pathlib
 import re
 import shlex
+import shutil
 
 import click
 import pytest
 
 from stylegan2_mspe.config import PRESET_NAMES
+from stylegan2_mspe.default_network import bundled_role
 from stylegan2_mspe.metrics import registry
+from stylegan2_mspe.pe import registry as plans
 from tools import reproduce
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -53,3 +58,14 @@ def test_commands(page):
             assert options['cfg'] in (None, *PRESET_NAMES), arguments
         for metric in options.get('metrics') or ():
             registry.parse(metric)
+
+
+def test_python(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(plans, '_plans', dict(plans._plans))
+    shutil.copy(bundled_role('baseline'), 'cats.pkl')
+    names = {}
+    for block in re.findall(r'^```python\n(.*?)^```', PAGES[0].read_text(encoding='utf-8'), re.DOTALL | re.M):
+        exec(block, names)
+    assert names['picture'].shape == (3, 64, 128) and (tmp_path / 'wide.png').is_file()
+    assert names['G'].z_dim == 64 and plans.get_plan('coarse-half').added(3)
