@@ -121,6 +121,16 @@ def seed_source(G, seeds: list[int], class_idx: int, psi: float):
     return latents
 
 
+def few_latents(G, seeds: list[int] | None, projected_w: str | None, class_idx: int | None, psi: float):
+    """(ws [N, num_ws, w_dim], captions) of the file, or of the seeds: 0 to 3 where neither is given."""
+    if projected_w is not None:
+        ws = read_projected_w(projected_w, G)
+        return ws, [f'w {index}' for index in range(len(ws))]
+    seeds = range(4) if seeds is None else seeds
+    ws = seed_source(G, list(seeds), class_of(G, class_idx), psi)(0, len(seeds))
+    return ws, [f'seed {seed}' for seed in seeds]
+
+
 def edited(latents, G, edits, directions: str | None):
     """The function (start, stop) → ws with its latents moved along directions, [(index, strength), ...]."""
     from stylegan2_mspe import sefa

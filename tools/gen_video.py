@@ -69,7 +69,7 @@ def main(network, seeds, projected_w, psi, class_idx, noise_mode, noise_seed, st
 
     output = output or os.path.join('out', 'video.mp4' if video.find_ffmpeg() else 'video.gif')
     G, _ = drawing.open_network(network, device, precision)
-    ws = keyframes(G, seeds, projected_w, class_idx, psi)
+    ws, _ = drawing.few_latents(G, seeds, projected_w, class_idx, psi)
     stops = [Stop(shift, own_box or box) for shift, own_box in stops]
     stretches = max(len(ws) if len(ws) > 1 else 0, len(stops) - 1)
     if not stretches and frames is None:
@@ -93,14 +93,6 @@ def main(network, seeds, projected_w, psi, class_idx, noise_mode, noise_seed, st
         for picture in cli.progress(draw(), total=frames, label='Drawing'):
             write(images.to_pillow(picture))
     print(f'Wrote {frames} frames, {frames / fps:.3g} seconds, to {output}')
-
-
-def keyframes(G, seeds, projected_w, class_idx, psi):
-    """ws [K, num_ws, w_dim] of the file, or of the seeds."""
-    if projected_w is None:
-        seeds = list(range(4)) if seeds is None else seeds
-        return drawing.seed_source(G, seeds, drawing.class_of(G, class_idx), psi)(0, len(seeds))
-    return drawing.read_projected_w(projected_w, G)
 
 
 if __name__ == '__main__':

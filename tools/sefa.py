@@ -48,7 +48,7 @@ def main(network, layers, rgb, normalize, count, strength, steps, outdir, device
     G, _ = drawing.open_network(network, device, 'fp32')
     found = sefa.factorise(G, layers, rgb, normalize)
     count = min(count, len(found.vectors))
-    ws, captions = edited_latents(G, seeds, projected_w, class_idx, psi)
+    ws, captions = drawing.few_latents(G, seeds, projected_w, class_idx, psi)
     canvas = rendering.request_canvas(G.img_resolution, box, shift, size, wrap, G.synthesis.border)
     shown = size or box or (G.img_resolution, G.img_resolution)
     rendering.batch_that_fits(G, shown, f'--canvas={shown[0]}x{shown[1]}', most=1)
@@ -64,16 +64,6 @@ def main(network, layers, rgb, normalize, count, strength, steps, outdir, device
                                      f'direction {index}, eigenvalue {float(found.values[index]):.3g}')
         images.save_png(table, os.path.join(outdir, f'sefa-{index}.png'))
     print(f'Wrote {len(found.vectors)} directions to sefa.npz and {count} grids to {outdir}')
-
-
-def edited_latents(G, seeds, projected_w, class_idx, psi):
-    """(ws [N, num_ws, w_dim], captions) of the file or of the seeds."""
-    if projected_w is None:
-        seeds = list(range(4)) if seeds is None else seeds
-        return (drawing.seed_source(G, seeds, drawing.class_of(G, class_idx), psi)(0, len(seeds)),
-                [f'seed {seed}' for seed in seeds])
-    ws = drawing.read_projected_w(projected_w, G)
-    return ws, [f'w {index}' for index in range(len(ws))]
 
 
 if __name__ == '__main__':
