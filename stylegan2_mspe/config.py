@@ -39,6 +39,7 @@ ORIG = dict(mixing=0, d_arch='orig')               # what cifar has of its own
 CPU = dict(aug='noaug', fp16_d=3, snap=5, mixing=0)     # what the small ones share
 BEYOND = dict(shift=True, border='plane')           # what is not the paper's
 C3P, CPUP = C3 | BEYOND, CPU | BEYOND               # and that with it: plus
+ROUND = 'mspe-periodic'                             # and its encodings
 
 # StyleGAN2-ADA's but auto, the paper's, and networks that two CPU cores can train at 64 pixels. These keep
 # D's 8x8 and 4x4 blocks in float32, mix no styles and take many steps: with γ = 4 they draw one shape for the
@@ -51,13 +52,13 @@ PRESETS = {
     'paper1024':      Preset(8,  25000, 32,  4, 32768, 512, 512,  .002,   2,  10, None, 8, 2, 'none'),
     'cifar':          Preset(2, 100000, 64, 32, 32768, 512, 512, .0025, .01, 500,  .05, 2, 0, 'none', **ORIG),
     'mspe':           Preset(8,   6400, 32,  4, 32768, 512, 512,  .002,  10,  10, None, 8, 0, 'mspe', **C3),
-    'mspe-plus':      Preset(8,   6400, 32,  4, 32768, 512, 512,  .002,  10,  10, None, 8, 0, 'mspe', **C3P),
+    'mspe-plus':      Preset(8,   6400, 32,  4, 32768, 512, 512,  .002,  10,  10, None, 8, 0, ROUND, **C3P),
     'sspe':           Preset(8,   6400, 32,  4, 32768, 512, 512,  .002,  10,  10, None, 8, 0, 'sspe', **C3),
     'baseline':       Preset(8,   6400, 32,  4, 32768, 512, 512,  .002,  10,  10, None, 8, 0, 'none', **C3),
     'mspe-small':     Preset(1,    300, 16,  8,  2048,  64,  64,  .004,   4,   5,  .05, 2, 0, 'mspe', **CPU),
     'sspe-small':     Preset(1,    300, 16,  8,  2048,  64,  64,  .004,   4,   5,  .05, 2, 0, 'sspe', **CPU),
     'baseline-small': Preset(1,    300, 16,  8,  2048,  64,  64,  .004,   4,   5,  .05, 2, 0, 'none', **CPU),
-    'mspe-plus-small': Preset(1,   300, 16,  8,  2048,  64,  64,  .004,   4,   5,  .05, 2, 0, 'mspe', **CPUP),
+    'mspe-plus-small': Preset(1,   300, 16,  8,  2048,  64,  64,  .004,   4,   5,  .05, 2, 0, ROUND, **CPUP),
 }  # fmt: skip
 
 PRESET_NAMES = ('auto', *PRESETS)

@@ -65,7 +65,8 @@ def test_float32_has_neither_half_precision_nor_a_clamp():
     config = made(cfg='stylegan2', fp32=True)
     assert (config.g_fp16_res, config.d_fp16_res, config.conv_clamp) == (0, 0, None)
     assert not made(cfg='mspe-small').random_shift and made(cfg='mspe-small', random_shift=True).random_shift
-    assert made(cfg='mspe-plus-small').random_shift and made(cfg='mspe-plus-small').border == 'plane'
+    plus = made(cfg='mspe-plus-small')
+    assert plus.random_shift and (plus.border, plus.pe) == ('plane', 'mspe-periodic')
     assert made().random_margin == 0 and made(random_margin=.5).random_margin == .5
     config = made(cfg='mspe-small')
     assert (config.g_fp16_res, config.d_fp16_res, config.conv_clamp) == (4, 3, 256)

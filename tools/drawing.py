@@ -93,9 +93,12 @@ def naming(option: str):
 def note_extrapolation(G, canvases) -> None:
     """One line where a canvas shows much more of the world than the network has seen."""
     from stylegan2_mspe import rendering
+    from stylegan2_mspe.pe import get_plan
 
     if any(map(rendering.is_extrapolated, canvases)):
-        print(f'Note: beyond three times the trained {G.img_resolution} pixels the picture is extrapolated.')
+        periodic = get_plan(getattr(G, 'synthesis', G).pe).encoding == 'periodic'
+        print(f'Note: the world of this network repeats every {G.img_resolution} pixels.' if periodic else
+              f'Note: beyond three times the trained {G.img_resolution} pixels the picture is extrapolated.')
 
 
 def check_noise_seed(noise_mode: str) -> None:

@@ -121,6 +121,12 @@ def test_far_canvases_are_called_extrapolated(run):
     assert output.count('extrapolated') == 1
 
 
+def test_a_world_that_repeats_is_not_extrapolated(run, tmp_path):
+    save(tmp_path / 'b.pkl', pe='mspe-periodic')
+    _, output = run('--seeds=0', '--canvas=50x16', network=tmp_path / 'b.pkl')
+    assert 'extrapolated' not in output and 'repeats every 16 pixels' in output
+
+
 @pytest.mark.parametrize('channels, mode', [(1, 'L'), (4, 'RGBA')])
 def test_grey_and_transparent_networks(run, tmp_path, channels, mode):
     G = save(tmp_path / 'b.pkl', img_channels=channels)
