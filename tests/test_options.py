@@ -159,7 +159,7 @@ def test_what_metrics_need_is_looked_for_first(monkeypatch):
     assert prepare(wanted, dict(metrics=('fid_mnist',))) == (wanted, [])
     assert asked == [('fid50k_full',), ('fid50k_full',), ('fid_mnist',)]
     config, [sentence] = prepare(made(), {})
-    assert config == made() and sentence.startswith('fid50k_full, which --metrics is by default, takes hours')
+    assert config == made() and sentence.startswith('fid50k_full, the default of --metrics, would take hours')
     assert prepare(made(metrics=()), dict(metrics=())) == (made(), [])
 
 
