@@ -18,7 +18,7 @@ from stylegan2_mspe.pe import Canvas
 from stylegan2_mspe.quality import Quality
 from stylegan2_mspe.rendering import trained_canvas
 
-ROLES = ('baseline', 'sspe', 'mspe', 'mspe-resize')
+ROLES = ('baseline', 'sspe', 'mspe', 'mspe-resize', 'mspe-plus')
 SCALES = ((1.5, 1.5), (2, 2))           # of height and width: 384 and 512 pixels of a network of 256
 MORE = ((0.75, 0.75), (1.25, 1.25), (1.75, 1.75), (1, 1.5), (1.5, 1), (1, 2), (2, 1))
 SHOWN, SHOWN_MORE = (0, 1, 2), tuple(range(6))      # seeds in the pictures
@@ -53,6 +53,8 @@ def claims(found: Sequence[kept.Kept], qualities: dict[str, Quality]) -> list[Cl
                       found, 'mspe', ['baseline', 'sspe'], sizes, qualities),
             kept.most("most of MS-PE's digits do at every size", found, 'mspe', sizes, qualities),
             kept.more('training at random sizes makes that more (Sec. 4.2)', found, 'mspe-resize', ['mspe'],
+                      sizes, qualities),
+            kept.more('training without a border does more than that', found, 'mspe-plus', ['mspe-resize'],
                       sizes, qualities)]
 
 

@@ -14,7 +14,7 @@ from tools.reproducing.report import Report
 def fig6(asked, seeds):
     """Digits at 1.5 and 2 times the trained size: are they still what they are?
 
-    Needs networks baseline, sspe, mspe and mspe-resize.
+    Needs networks baseline, sspe, mspe, mspe-resize and mspe-plus.
     """
     from stylegan2_mspe.experiments import fig6
     return kept_digits(asked, seeds, fig6, fig6.views, fig6.picture)
@@ -24,7 +24,7 @@ def fig6(asked, seeds):
 def fig_d(asked, seeds):
     """As fig6, at more sizes and aspect ratios, with more latents shown.
 
-    Needs networks baseline, sspe, mspe and mspe-resize.
+    Needs networks baseline, sspe, mspe, mspe-resize and mspe-plus.
     """
     from stylegan2_mspe.experiments import fig6
     return kept_digits(asked, seeds, fig6, fig6.more_views, fig6.more_pictures)

@@ -20,7 +20,7 @@ DETECTOR = cli.detector_option('  [default: digits, for pictures as small as tho
 def table1(asked, data, thousands, detectors):
     """FID of pictures of 1, 1.5 and 2 times the trained size.
 
-    Needs networks baseline, sspe, mspe and mspe-resize.
+    Needs networks baseline, sspe, mspe, mspe-resize and mspe-plus.
     """
     from stylegan2_mspe.experiments import table1
 
