@@ -47,15 +47,15 @@ def load_network_pkl(f: str | os.PathLike | IO[bytes], force_fp16: bool = False)
     """
     name, data = network_file.read(f)
     if data[:4] == b'PK\x03\x04':
-        raise NetworkFileError(f'{name} is not a network pickle but a zip, as are a training-state-*.pt, from '
-                               'which train.py --resume=latest goes on, and the .pt of tools/convert.py')
+        raise NetworkFileError(f'{name} is not a network pickle but a zip, as are a training-state-*.pt, '
+                               'from which train.py --resume=latest goes on, and the .pt of tools/convert.py')
     if safetensors_file.looks_like_one(data):
         raise NetworkFileError(f"{name} is not a network pickle but a safetensors file: tools/convert.py "
                                "makes one of a GAN's networks, tools/sample_ddpm.py draws from a diffusion "
                                "model")
     if data and data[:1] != pickle.PROTO:
-        raise NetworkFileError(f'{name} is not a network file: found {data[:16]!r} at its beginning, expected '
-                               'a pickle')
+        raise NetworkFileError(f'{name} is not a network file: found {data[:16]!r} at its beginning, '
+                               'expected a pickle')
     with network_file.sentences(name):
         return _restore(_content(data), force_fp16)
 

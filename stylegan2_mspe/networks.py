@@ -490,8 +490,8 @@ def require_positions(name: str) -> None:
     Asked whenever a network draws, too: an unpickled one has not passed through its constructor.
     """
     if positions is None:
-        raise ValueError(f'a network with positional encodings ({name}) needs the package stylegan2_mspe: its '
-                         'folder beside torch_utils, or pip install -e of its checkout')
+        raise ValueError(f'a network with positional encodings ({name}) needs the package stylegan2_mspe: '
+                         'its folder beside torch_utils, or pip install -e of its checkout')
 
 
 def level_encoding(plan: str, resolution: int, is_input: bool) -> str | None:

@@ -144,8 +144,8 @@ def prepare(config: TrainingConfig, given: dict) -> tuple[TrainingConfig, list[s
         require(config.metrics)
         return config, []
     if config.device == 'cpu':
-        return config, [f'{DEFAULT_METRIC}, the default of --metrics, would take hours for each snapshot on a '
-                        'CPU and is left out; --metrics=none leaves it out silently.']
+        return config, [f'{DEFAULT_METRIC}, the default of --metrics, would take hours for each snapshot on '
+                        'a CPU and is left out; --metrics=none leaves it out silently.']
     try:
         require(config.metrics)
     except ValueError as error:

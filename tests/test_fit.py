@@ -38,7 +38,7 @@ def test_box_filter_averages_and_filters_differ():
 
 @pytest.mark.parametrize('options, sentence', [
     (dict(transform='center-crop'), '--transform=center-crop: found no --width and no --height, expected'),
-    (dict(transform='center-crop-wide', width=8), '--transform=center-crop-wide: found no --height, expected'),
+    (dict(transform='center-crop-wide', width=8), '--transform=center-crop-wide: found no --height'),
     (dict(transform='center-crop', width=8, height=4), '--width, --height: found 8 and 4, expected the same'),
     (dict(transform='center-crop-wide', width=4, height=8), '--height: found 8, expected at most the width'),
     (dict(width=0), '--width: found 0, expected at least 1'),

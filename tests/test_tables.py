@@ -35,7 +35,8 @@ def test_table1_claims():
     as_claimed = rows(baseline=(5, 90, 200), sspe=(6, 60, 150), mspe=(5.5, 30, 75),
                       **{'mspe-resize': (5, 12, 20), 'mspe-plus': (5, 6, 19)})
     assert verdicts(table1.claims(as_claimed, None)) == [True] * 7
-    close = rows(baseline=(5, 90, 149), sspe=(6, 59, 150), mspe=(5.6, 30, 75), **{'mspe-resize': (5, 30, 76), 'mspe-plus': (5, 30, 77)})
+    close = rows(baseline=(5, 90, 149), sspe=(6, 59, 150), mspe=(5.6, 30, 75),
+                 **{'mspe-resize': (5, 30, 76), 'mspe-plus': (5, 30, 77)})
     assert verdicts(table1.claims(close, None)) == [False] * 7
     assert '75 against 150 of SS-PE and 149 of the baseline' in table1.claims(close, None)[3].found
     alone = table1.claims(rows(mspe=(5, 6, 7)), None)
