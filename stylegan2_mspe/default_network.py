@@ -15,8 +15,8 @@ ROLES = {   # of networks in the box, for the paper's comparisons; DIGITS and th
     'mspe': 'mspe-small-colormnist.pkl',
     'mspe-resize': 'mspe-small-resize-colormnist.pkl',
     'mspe-plus': 'mspe-plus-small-colormnist.pkl',
-    'emoji-baseline': 'baseline-small-emoji.safetensors',
-    'emoji-mspe': 'mspe-small-emoji.safetensors',
+    'emoji-baseline': 'baseline-small-emoji.pkl',
+    'emoji-mspe': 'mspe-small-emoji.pkl',
 }
 DIGITS = ('baseline', 'sspe', 'mspe', 'mspe-resize', 'mspe-plus')       # those of Color-MNIST
 SNAPSHOT = re.compile(r'network-snapshot-(\d+)\.(\w+)')
