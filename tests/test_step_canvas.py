@@ -126,5 +126,5 @@ def test_without_a_border_pictures_of_other_sizes_go_round_whether_shifted_or_no
 def test_the_preset_shifts():
     for name in ('mspe-plus', 'mspe-plus-small'):
         plain = config.PRESETS[name.replace('-plus', '')]
-        assert config.PRESETS[name] == plain._replace(shift=True, border='plane') != plain
+        assert config.PRESETS[name] == plain._replace(shift=True, border='plane', pe='mspe-periodic') != plain
     assert [name for name, row in config.PRESETS.items() if row.shift] == ['mspe-plus', 'mspe-plus-small']

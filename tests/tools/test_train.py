@@ -230,7 +230,7 @@ def test_metrics_left_out_on_a_cpu_are_told_once(program, tmp_path, data):
     options = [each for each in SMALL if each != '--metrics=none' and not each.startswith('--cfg')]
     code, out, err = program(f'--data={data}', '--cfg=auto', *options)
     assert code == 0
-    assert [line[:30] for line in err.splitlines()] == ['Warning: fid50k_full, which --']
+    assert [line[:30] for line in err.splitlines()] == ['Warning: fid50k_full, the defa']
 
 
 def test_metrics_of_each_snapshot(program, tmp_path, data):
