@@ -9,16 +9,15 @@ from stylegan2_mspe import run_folder
 
 BUNDLED = pathlib.Path(__file__).parent / 'pretrained'
 PREFERRED = 'mspe-plus-small-colormnist.pkl'
-ROLES = {   # of networks in the box, for the paper's comparisons; DIGITS and the others were trained alike
+DIGITS = {  # roles of networks in the box that were trained alike on Color-MNIST, for the paper's comparisons
     'baseline': 'baseline-small-colormnist.pkl',
     'sspe': 'sspe-small-colormnist.pkl',
     'mspe': 'mspe-small-colormnist.pkl',
     'mspe-resize': 'mspe-small-resize-colormnist.pkl',
     'mspe-plus': 'mspe-plus-small-colormnist.pkl',
-    'emoji-baseline': 'baseline-small-emoji.pkl',
-    'emoji-mspe': 'mspe-small-emoji.pkl',
 }
-DIGITS = ('baseline', 'sspe', 'mspe', 'mspe-resize', 'mspe-plus')       # those of Color-MNIST
+EMOJI = {'emoji-baseline': 'baseline-small-emoji.pkl', 'emoji-mspe': 'mspe-small-emoji.pkl'}
+ROLES = DIGITS | EMOJI
 SNAPSHOT = re.compile(r'network-snapshot-(\d+)\.(\w+)')
 
 

@@ -67,7 +67,7 @@ def main(network, seeds, projected_w, psi, edits, directions, class_idx, shifts,
     python generate.py --shift=0 --shift=16 --shift=0,32     # three columns
     python generate.py --canvas=128x256 --wrap               # a larger canvas, on which the world repeats
     python generate.py --size=512x512                        # the same world, finer
-    python generate.py --repeat-x=0:32x8 --seeds=3           # a stretch of it, eight times
+    python generate.py --repeat-x=0:32x8 --seeds=2           # a stretch of it, eight times
     python generate.py --canvas=16384x16384 --wrap --max-memory=2G --noise-mode=anchored
     """
     check_options(projected_w, psi, noise_mode)
